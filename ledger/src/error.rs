@@ -1,0 +1,53 @@
+//! What can go wrong with a ledger: all of it this node's trouble, none of it a peer's.
+
+use printsy_consensus::{BlockError, Hash, ViewError};
+
+use crate::store::StoreError;
+
+/// Why the ledger cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The disk or the index failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state could not be read.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// The journal holds a block that does not follow from the blocks before it.
+    #[error("the journal's block {id} at height {height} does not verify: {error}; the datadir is damaged")]
+    Journal {
+        /// The block.
+        id: Hash,
+        /// Its height.
+        height: u64,
+        /// What is wrong with it.
+        error: String,
+    },
+    /// A block of the chain is not where the index says.
+    #[error("block {id} at height {height} is not in the journal where it should be; the datadir is damaged")]
+    MissingBlock {
+        /// The block.
+        id: Hash,
+        /// Its height.
+        height: u64,
+    },
+    /// The thread that owns the ledger panicked: its state may be half changed.
+    #[error("the core panicked; its state may be half changed, so the node stops")]
+    Panicked,
+}
+
+impl LedgerError {
+    pub(crate) fn journal(id: Hash, height: u64, error: impl ToString) -> Self {
+        Self::Journal { id, height, error: error.to_string() }
+    }
+
+    /// Whether the block error is this node's trouble rather than the block's.
+    pub(crate) fn from_view(error: &BlockError) -> Option<Self> {
+        match error {
+            BlockError::Transaction { error: printsy_consensus::StateError::View(view), .. } => {
+                Some(Self::View(view.clone()))
+            }
+            _ => None,
+        }
+    }
+}

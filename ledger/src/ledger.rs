@@ -1,0 +1,286 @@
+//! The ledger: the chain this node holds, its header tree, its mempool, and the one way in which the tip moves.
+//!
+//! Owned by one thread. The way of a block: [`Ledger::insert_header`] -> [`Ledger::add_body`] ->
+//! [`Ledger::advance`], which for each move verifies (reads only), journals (one fdatasync), and only then
+//! publishes. `advance` lives in `advance.rs`, opening and recovery in `recover.rs`, reading from other threads
+//! in `reader.rs`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use printsy_consensus::{
+    BlockError, CheckedBlock, CheckedHeader, CheckedTransaction, Genesis, Hash, HeaderError, HeaderTree,
+    Inserted, Params, PublicKey, StateView, verify_miner,
+};
+
+use crate::bodies::Bodies;
+use crate::error::LedgerError;
+use crate::mempool::{AdmitError, Admitted, Chain, Mempool, Origin};
+use crate::published::{Published, Snapshot, Tip};
+use crate::reader::Reader;
+use crate::rows::transaction_key;
+use crate::state::{ChainState, LedgerView};
+use crate::status::{Change, Status};
+use crate::store::{Checkpoint, HeaderFile, Journal, StoreError};
+use crate::template::{Template, TemplateBuilder};
+
+/// How many headers the tree holds at the most: those not final, and those ahead of the bodies while syncing.
+/// About half a gigabyte; beyond it no header is taken until bodies catch up.
+pub const MAX_TREE_HEADERS: usize = 1_000_000;
+
+/// The ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    pub(crate) genesis: Arc<Genesis>,
+    pub(crate) journal: Journal,
+    pub(crate) headers: HeaderFile,
+    pub(crate) index: Arc<Checkpoint>,
+    pub(crate) tree: HeaderTree,
+    pub(crate) state: ChainState,
+    pub(crate) tip: Tip,
+    pub(crate) final_height: u64,
+    /// Where the journal has blocks that are not final, whether or not they are on the chain now.
+    pub(crate) positions: HashMap<Hash, u64>,
+    pub(crate) bodies: Bodies,
+    pub(crate) mempool: Mempool,
+    pub(crate) template: Option<TemplateBuilder>,
+    pub(crate) published: Arc<RwLock<Published>>,
+}
+
+/// Why a header is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InsertError {
+    /// It breaks a rule.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// The tree is full; bodies have to catch up first.
+    #[error("the header tree holds {MAX_TREE_HEADERS} headers, as many as it takes")]
+    Full,
+}
+
+/// Why no template can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// B3 or B4: this miner may not make the next block.
+    #[error(transparent)]
+    Miner(BlockError),
+    /// The state could not be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
+
+impl Ledger {
+    /// The network's genesis.
+    #[must_use]
+    pub fn genesis(&self) -> &Arc<Genesis> {
+        &self.genesis
+    }
+
+    /// The network's parameters.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        self.genesis.params()
+    }
+
+    /// The last block.
+    #[must_use]
+    pub fn tip(&self) -> Tip {
+        self.tip
+    }
+
+    /// The height up to which blocks are final.
+    #[must_use]
+    pub fn final_height(&self) -> u64 {
+        self.final_height
+    }
+
+    /// The header tree.
+    #[must_use]
+    pub fn tree(&self) -> &HeaderTree {
+        &self.tree
+    }
+
+    /// The mempool.
+    #[must_use]
+    pub fn mempool(&self) -> &Mempool {
+        &self.mempool
+    }
+
+    /// A handle for reading from other threads.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(
+            self.genesis.clone(),
+            self.published.clone(),
+            self.index.clone(),
+            self.journal.reader(),
+            self.headers.clone(),
+        )
+    }
+
+    /// Places a header in the tree. `now` is this node's clock, ms.
+    ///
+    /// # Errors
+    /// [`InsertError`]; nothing is remembered of a header that was refused.
+    pub fn insert_header(&mut self, header: CheckedHeader, now: u64) -> Result<Inserted, InsertError> {
+        if self.tree.len() >= MAX_TREE_HEADERS && self.tree.get(&header.id()).is_none() {
+            return Err(InsertError::Full);
+        }
+        Ok(self.tree.insert(header, now)?)
+    }
+
+    /// Whether this node has the block's body, or knows it to be invalid and wants none.
+    #[must_use]
+    pub fn needs_body(&self, id: &Hash) -> bool {
+        self.tree.get(id).is_some() && !self.tree.has_body(id) && !self.tree.is_invalid(id)
+    }
+
+    /// Keeps the body of a header in the tree until the chain needs it.
+    pub fn add_body(&mut self, block: Arc<CheckedBlock>) {
+        let id = block.id();
+        if !self.needs_body(&id) {
+            return;
+        }
+        let dropped = self.bodies.insert(block);
+        self.tree.body_arrived(&id);
+        for id in dropped {
+            self.tree.body_lost(&id);
+        }
+    }
+
+    /// Admits an order to the mempool and, where it is new or refused, notes its status.
+    ///
+    /// # Errors
+    /// [`AdmitError`].
+    pub fn admit(&mut self, tx: &CheckedTransaction, origin: Origin, now: u64) -> Result<Admitted, AdmitError> {
+        let view = LedgerView { state: &self.state, index: &self.index };
+        let chain = chain(&self.genesis, &view, &self.tip);
+        let result = self.mempool.admit(&chain, tx, origin, now);
+        match &result {
+            Ok(Admitted::New) => self.note(tx, Status::Pending, now, None),
+            // Remembered for this node's own clients only: peers cannot fill the log with refusals.
+            Err(error) if origin == Origin::Own && !self.is_kept(&tx.txid()) => {
+                self.note(tx, Status::Refused, now, Some(error.clone()));
+            }
+            _ => {}
+        }
+        self.publish_mempool();
+        result
+    }
+
+    /// Whether the chain has this order, or it is displaced and tried again: that it cannot be admitted once
+    /// more is then no news of it.
+    fn is_kept(&self, txid: &Hash) -> bool {
+        self.mempool.is_parked(txid) || matches!(self.index.get(&transaction_key(txid)), Ok(Some(_)))
+    }
+
+    /// What [`Ledger::admit`] would say, changing nothing.
+    ///
+    /// # Errors
+    /// [`AdmitError`].
+    pub fn validate(&self, tx: &CheckedTransaction) -> Result<Admitted, AdmitError> {
+        let view = LedgerView { state: &self.state, index: &self.index };
+        self.mempool.validate(&chain(&self.genesis, &view, &self.tip), tx)
+    }
+
+    /// Own orders whose time has come to be published again.
+    pub fn due_orders(&mut self, now: u64) -> Vec<CheckedTransaction> {
+        self.mempool.due(now)
+    }
+
+    /// The template for `miner` at `now` (ms), with all that the mempool has and fits.
+    ///
+    /// # Errors
+    /// B3 or B4 where this miner may not make the next block; the ledger's own trouble.
+    pub fn template(&mut self, miner: PublicKey, now: u64) -> Result<Template, TemplateError> {
+        let recent = self.recent_miners(&self.tip.id(), self.state.miners.len())?;
+        let view = LedgerView { state: &self.state, index: &self.index };
+        let params = self.genesis.params();
+        verify_miner(params, &view, &recent, &miner).map_err(TemplateError::Miner)?;
+        let current = self.template.take().filter(|builder| builder.parent_id() == self.tip.id());
+        let mut builder = match current {
+            Some(builder) => builder,
+            None => self.new_builder(),
+        };
+        builder.extend(params, &view, &self.mempool).map_err(LedgerError::View)?;
+        let template = builder.template(params, &view, miner, now);
+        self.template = Some(builder);
+        Ok(template)
+    }
+
+    fn new_builder(&self) -> TemplateBuilder {
+        let tip = self.tip.header;
+        let bits = self.tree.next_bits(&tip.id()).expect("the tip is in the tree");
+        TemplateBuilder::new(*tip.header(), tip.id(), bits, self.state.tree.clone())
+    }
+
+    /// Whether `key` may mine: it is registered at the tip, or a registrar.
+    #[must_use]
+    pub fn may_mine(&self, key: &PublicKey) -> bool {
+        let view = LedgerView { state: &self.state, index: &self.index };
+        view.miner(key).is_some() || self.params().is_registrar(key)
+    }
+
+    /// The makers of the blocks up to `parent`, the latest first, as many as rule B4 asks for where
+    /// `miner_count` miners are registered.
+    pub(crate) fn recent_miners(
+        &self,
+        parent: &Hash,
+        miner_count: usize,
+    ) -> Result<Vec<PublicKey>, LedgerError> {
+        let wanted = usize::try_from(self.params().miner_spacing).unwrap_or(usize::MAX);
+        let wanted = wanted.min(miner_count.saturating_sub(1));
+        let mut recent = Vec::new();
+        let mut next = self.tree.get(parent).map(|header| *header.header());
+        while let Some(header) = next.filter(|header| header.height > 0 && recent.len() < wanted) {
+            recent.push(header.miner);
+            next = match self.tree.get(&header.parent) {
+                Some(parent) => Some(*parent.header()),
+                // Below the tree all is final, and stands by height.
+                None => self.headers.get(header.height - 1)?.map(|record| record.signed.header),
+            };
+        }
+        Ok(recent)
+    }
+
+    fn note(&self, order: &CheckedTransaction, status: Status, time: u64, reason: Option<AdmitError>) {
+        self.published.write().statuses.note(order, Change { status, time, block: None, reason });
+    }
+
+    fn publish_mempool(&mut self) {
+        let changed = self.mempool.take_changed();
+        if !changed.is_empty() {
+            self.published.write().mirror(&self.mempool, &changed);
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot::new(self.tip, self.final_height, self.state.tree.clone(), self.state.miners.clone())
+    }
+
+    /// How many rows the index is behind the journal.
+    #[must_use]
+    pub fn index_lag(&self) -> usize {
+        self.index.lag_rows()
+    }
+
+    /// Why the index stopped following, if it did.
+    #[must_use]
+    pub fn index_failure(&self) -> Option<String> {
+        self.index.failed()
+    }
+
+    /// Writes the checkpoint to the end, so that the next start has nothing to catch up with.
+    ///
+    /// # Errors
+    /// Where the index fails; nothing is lost, the next start catches up from the journal.
+    pub fn close(&self) -> Result<(), StoreError> {
+        self.index.flush_now()
+    }
+}
+
+/// The chain as the mempool needs it.
+pub(crate) fn chain<'a, V: StateView>(genesis: &'a Genesis, view: &'a V, tip: &Tip) -> Chain<'a, V> {
+    Chain { params: genesis.params(), view, next_height: tip.height() + 1 }
+}

@@ -1,0 +1,40 @@
+//! The ledger: the chain on disk, its state in memory, and the orders that wait.
+//!
+//! The journal is the truth (`store`): blocks and moves, one fdatasync for each net move before anything about
+//! it is answered or announced. The index is a follower that heals itself from the journal. The live state, the
+//! header tree and the mempool are in memory; [`Ledger`] owns them all and is owned by one thread; [`Reader`]
+//! reads from others.
+//!
+//! # Invariants
+//! journal ⊇ published chain ⊇ checkpoint; headers.dat = the published chain's headers (once opened);
+//! mempool ∩ chain = ∅; any subset of the mempool, in its order, is a valid body on the tip.
+
+mod advance;
+mod bodies;
+mod error;
+mod history;
+mod ledger;
+mod mempool;
+mod published;
+mod reader;
+mod recover;
+mod rows;
+mod state;
+mod status;
+pub mod store;
+mod template;
+
+pub use advance::{Advance, TipChange};
+pub use bodies::MAX_SIDE_BODY_BYTES;
+pub use error::LedgerError;
+pub use history::Confirmed;
+pub use ledger::{InsertError, Ledger, MAX_TREE_HEADERS, TemplateError};
+pub use mempool::{
+    AdmitError, Admitted, Chain, EXPIRY_MARGIN, MAX_BYTES, MAX_PARKED, MAX_PER_ACCOUNT, MAX_TRANSACTIONS,
+    Mempool, Notice, Origin, Outcome,
+};
+pub use published::{Snapshot, Tip};
+pub use reader::{Availability, EditionNumbers, Order, Reader, StoredBlock};
+pub use recover::OpenReport;
+pub use status::{Change, MAX_CHANGES, MAX_STORIES, MAX_STORY_BYTES, Status, Story};
+pub use template::Template;

@@ -1,0 +1,313 @@
+//! Reading the ledger from other threads: the live state through one lock, blocks through the journal.
+
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use printsy_consensus::{
+    Action, Block, BlockUndo, CheckedTransaction, Edition, Genesis, Hash, Holding, Position, PublicKey,
+    codec,
+};
+
+use crate::error::LedgerError;
+use crate::history::Confirmed;
+use crate::published::{Published, Snapshot};
+use crate::rows::{BlockRow, block_key, decode_row, transaction_key};
+use crate::state::holding_in;
+use crate::status::Story;
+use crate::store::{Checkpoint, HeaderFile, HeaderRecord, JournalReader, StoreError};
+
+/// A cheap handle to read the ledger with.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    genesis: Arc<Genesis>,
+    published: Arc<RwLock<Published>>,
+    index: Arc<Checkpoint>,
+    journal: JournalReader,
+    headers: HeaderFile,
+}
+
+/// What is left of an image, at one moment.
+#[derive(Clone, Debug)]
+pub struct Availability {
+    /// The chain it was read from.
+    pub snapshot: Snapshot,
+    /// The image's entry; `None` where nobody touched it.
+    pub edition: Option<Edition>,
+    /// How many editions there are.
+    pub max: u32,
+    /// How many the chain has left.
+    pub remaining: u32,
+    /// How many of those waiting purchases hold.
+    pub pending: u32,
+}
+
+/// A block as the journal has it.
+#[derive(Clone, Debug)]
+pub struct StoredBlock {
+    /// Its header as it was stored: signature, total work, position.
+    pub record: HeaderRecord,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The block.
+    pub block: Block,
+    /// What it changed, as it was before.
+    pub undo: BlockUndo,
+    /// Whether it is on the chain now.
+    pub on_chain: bool,
+}
+
+/// Some editions of an image that a purchase got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EditionNumbers {
+    /// Which image.
+    pub image: u64,
+    /// The first.
+    pub from: u32,
+    /// The last.
+    pub to: u32,
+}
+
+/// All that this node knows of an order.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The chain it was read from.
+    pub snapshot: Snapshot,
+    /// In the mempool.
+    pub waiting: Option<CheckedTransaction>,
+    /// On the chain, with its block's id.
+    pub confirmed: Option<(Confirmed, Hash)>,
+    /// What this node saw happen to it.
+    pub story: Option<Story>,
+}
+
+impl Reader {
+    pub(crate) fn new(
+        genesis: Arc<Genesis>,
+        published: Arc<RwLock<Published>>,
+        index: Arc<Checkpoint>,
+        journal: JournalReader,
+        headers: HeaderFile,
+    ) -> Self {
+        Self { genesis, published, index, journal, headers }
+    }
+
+    /// The network's genesis.
+    #[must_use]
+    pub fn genesis(&self) -> &Arc<Genesis> {
+        &self.genesis
+    }
+
+    /// The chain now.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.published.read().snapshot.clone()
+    }
+
+    /// What is left of an image now.
+    ///
+    /// # Panics
+    /// If more is sold than there is: I1.
+    #[must_use]
+    pub fn availability(&self, image: u64) -> Availability {
+        let (snapshot, pending) = {
+            let published = self.published.read();
+            (published.snapshot.clone(), published.pending(image))
+        };
+        let edition = snapshot.edition(image);
+        let max_editions = self.genesis.params().max_editions;
+        let max = edition.map_or(max_editions, |edition| edition.editions_or(max_editions));
+        let sold = edition.map_or(0, |edition| edition.sold);
+        let remaining = max.checked_sub(sold).expect("I1: no more is sold than there is");
+        Availability { snapshot, edition, max, remaining, pending }
+    }
+
+    /// How many orders wait, and how many bytes they have.
+    #[must_use]
+    pub fn mempool_size(&self) -> (usize, usize) {
+        let published = self.published.read();
+        (published.waiting().len(), published.waiting_bytes())
+    }
+
+    /// The orders that wait, at most `limit` of them.
+    #[must_use]
+    pub fn waiting(&self, limit: usize) -> Vec<CheckedTransaction> {
+        self.published.read().waiting().values().take(limit).cloned().collect()
+    }
+
+    /// The waiting order with this id.
+    #[must_use]
+    pub fn waiting_order(&self, txid: &Hash) -> Option<CheckedTransaction> {
+        self.published.read().waiting().get(txid).cloned()
+    }
+
+    /// The waiting order with exactly the bytes that this leaf names: it was checked when it came.
+    #[must_use]
+    pub fn waiting_leaf(&self, leaf: &Hash) -> Option<CheckedTransaction> {
+        self.published.read().waiting_leaf(leaf).cloned()
+    }
+
+    /// What an account holds of an image.
+    ///
+    /// # Errors
+    /// Where the index fails.
+    pub fn holding(&self, account: &PublicKey, image: u64) -> Result<Holding, LedgerError> {
+        Ok(holding_in(&self.index, account, image)?)
+    }
+
+    /// The header at a height of the chain.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn header_at(&self, height: u64) -> Result<Option<HeaderRecord>, LedgerError> {
+        if height > self.snapshot().tip.height() {
+            return Ok(None);
+        }
+        Ok(self.headers.get(height)?)
+    }
+
+    /// Headers of the chain from a height on, at most `count`.
+    ///
+    /// # Errors
+    /// Where the disk fails.
+    pub fn headers_from(&self, height: u64, count: usize) -> Result<Vec<HeaderRecord>, LedgerError> {
+        let above = self.snapshot().tip.height().saturating_add(1).saturating_sub(height);
+        let count = usize::try_from(above).unwrap_or(usize::MAX).min(count);
+        Ok(self.headers.range(height, count)?)
+    }
+
+    /// The height of a block of the chain, if this id is one.
+    ///
+    /// # Errors
+    /// Where the index or the disk fails.
+    pub fn height_on_chain(&self, id: &Hash) -> Result<Option<u64>, LedgerError> {
+        if *id == self.genesis.hash() {
+            return Ok(Some(0));
+        }
+        let Some(row) = self.block_row(id)? else { return Ok(None) };
+        let record = self.header_at(row.height)?;
+        Ok(record.filter(|record| record.signed.header.id() == *id).map(|_| row.height))
+    }
+
+    fn block_row(&self, id: &Hash) -> Result<Option<BlockRow>, StoreError> {
+        self.index.get(&block_key(id))?.map(|row| decode_row(&row)).transpose()
+    }
+
+    /// The block at a height of the chain; none at 0, which has no body.
+    ///
+    /// # Errors
+    /// Where the disk fails or is damaged.
+    pub fn block_at(&self, height: u64) -> Result<Option<StoredBlock>, LedgerError> {
+        let Some(record) = self.header_at(height)?.filter(|_| height > 0) else { return Ok(None) };
+        self.load(record.position, Some(record))
+    }
+
+    /// The block with this id that is, or once was, on the chain.
+    ///
+    /// # Errors
+    /// Where the index or the disk fails or is damaged.
+    pub fn block(&self, id: &Hash) -> Result<Option<StoredBlock>, LedgerError> {
+        let Some(row) = self.block_row(id)? else { return Ok(None) };
+        let record = self.header_at(row.height)?.filter(|record| record.signed.header.id() == *id);
+        Ok(self.load(row.position, record)?.filter(|stored| stored.record.signed.header.id() == *id))
+    }
+
+    fn load(&self, position: u64, record: Option<HeaderRecord>) -> Result<Option<StoredBlock>, LedgerError> {
+        let stored = self.journal.block(position)?;
+        let damaged =
+            |error: codec::DecodeError| LedgerError::journal(Hash::ZERO, 0, format!("at {position}: {error}"));
+        let block: Block = codec::decode(&stored.block).map_err(damaged)?;
+        let undo = codec::decode(&stored.undo).map_err(damaged)?;
+        let on_chain = record.is_some();
+        let work = printsy_consensus::Work::default();
+        let record = record.unwrap_or(HeaderRecord { signed: block.header, work, position });
+        Ok(Some(StoredBlock { record, bytes: stored.block, block, undo, on_chain }))
+    }
+
+    /// The bytes of a block that is, or once was, on the chain: for peers.
+    ///
+    /// # Errors
+    /// Where the index or the disk fails or is damaged.
+    pub fn block_bytes(&self, id: &Hash) -> Result<Option<Vec<u8>>, LedgerError> {
+        let Some(row) = self.block_row(id)? else { return Ok(None) };
+        Ok(Some(self.journal.block(row.position)?.block))
+    }
+
+    /// The transaction at a position of the chain.
+    ///
+    /// # Errors
+    /// Where there is none, or the disk fails or is damaged.
+    pub fn confirmed_at(&self, position: Position) -> Result<Confirmed, LedgerError> {
+        let missing = || LedgerError::MissingBlock { id: Hash::ZERO, height: position.height };
+        let mut stored = self.block_at(position.height)?.ok_or_else(missing)?;
+        let index = usize::try_from(position.index).unwrap_or(usize::MAX);
+        if index >= stored.block.transactions.len() || index >= stored.undo.transactions.len() {
+            return Err(missing());
+        }
+        let transaction = stored.block.transactions.swap_remove(index);
+        let undo = stored.undo.transactions.swap_remove(index);
+        Ok(Confirmed { position, transaction, undo })
+    }
+
+    /// All that this node knows of an order; `None` where it knows nothing.
+    ///
+    /// # Errors
+    /// Where the index or the disk fails or is damaged.
+    pub fn order(&self, txid: &Hash) -> Result<Option<Order>, LedgerError> {
+        let (snapshot, waiting, story) = {
+            let published = self.published.read();
+            let story = published.statuses.story(txid).cloned();
+            (published.snapshot.clone(), published.waiting().get(txid).cloned(), story)
+        };
+        let confirmed = if waiting.is_some() { None } else { self.confirmed(txid)? };
+        if waiting.is_none() && confirmed.is_none() && story.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Order { snapshot, waiting, confirmed, story }))
+    }
+
+    fn confirmed(&self, txid: &Hash) -> Result<Option<(Confirmed, Hash)>, LedgerError> {
+        let Some(row) = self.index.get(&transaction_key(txid))? else { return Ok(None) };
+        let position: Position = decode_row(&row)?;
+        let Some(record) = self.header_at(position.height)? else { return Ok(None) };
+        // A reorganisation between two reads: the order is not there any more.
+        let confirmed = match self.confirmed_at(position) {
+            Err(LedgerError::MissingBlock { .. }) => return Ok(None),
+            other => other?,
+        };
+        let same = confirmed.transaction.body.txid() == *txid;
+        Ok(same.then(|| (confirmed, record.signed.header.id())))
+    }
+
+    /// How many rows the index is behind the journal.
+    #[must_use]
+    pub fn index_lag(&self) -> usize {
+        self.index.lag_rows()
+    }
+
+    /// Why the index stopped following, if it did.
+    #[must_use]
+    pub fn index_failure(&self) -> Option<String> {
+        self.index.failed()
+    }
+
+    /// Whether a transaction is on the chain.
+    ///
+    /// # Errors
+    /// Where the index fails.
+    pub fn is_confirmed(&self, txid: &Hash) -> Result<bool, LedgerError> {
+        Ok(self.index.get(&transaction_key(txid))?.is_some())
+    }
+}
+
+impl Confirmed {
+    /// The editions a purchase got, by line.
+    #[must_use]
+    pub fn edition_numbers(&self) -> Vec<EditionNumbers> {
+        let Action::Purchase { lines, .. } = &self.transaction.body.action else { return Vec::new() };
+        let numbers = lines.iter().filter_map(|line| {
+            let sold = self.undo.edition_before(line.image)?.sold;
+            Some(EditionNumbers { image: line.image, from: sold + 1, to: sold + line.quantity })
+        });
+        numbers.collect()
+    }
+}

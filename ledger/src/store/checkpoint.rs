@@ -1,0 +1,253 @@
+//! The checkpoint: rows that follow the journal, a little behind, in an index that heals by itself.
+//!
+//! The ledger submits a [`Layer`] of absolute rows with each commit and never waits for the index: one thread
+//! coalesces layers and writes them. Lookups see what was submitted. After a crash, [`Checkpoint::open`]
+//! finishes what was begun and answers the [`Mark`] the rows stand at: the journal's moves after it follow.
+//! Without a mark the index is empty, and everything follows from the journal's beginning. Keys are opaque.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use printsy_consensus::Hash;
+
+use super::bytes::Bytes;
+use super::disk::Disk;
+use super::error::StoreError;
+use super::headers::HeaderFile;
+use super::index::{Index, RESERVED_PREFIX, Row, Visit};
+use super::recovery::check_network;
+use super::redo::Rows;
+use super::writer::{Queue, Writer};
+
+/// The longest a layer waits to be written: how much of the journal a new start must apply again.
+pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// So many changed keys are written before the interval ends: some tens of megabytes of memory.
+pub const CHECKPOINT_ROWS: usize = 50_000;
+
+/// When the checkpoint writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// The longest a layer waits. [`Duration::MAX`]: for ever, until a flush.
+    pub interval: Duration,
+    /// So many changed keys do not wait.
+    pub rows: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { interval: CHECKPOINT_INTERVAL, rows: CHECKPOINT_ROWS }
+    }
+}
+
+/// What the rows stand at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The end of the last commit whose rows are there.
+    pub journal_end: u64,
+    /// The tip's height after it.
+    pub height: u64,
+    /// The tip after it.
+    pub tip: Hash,
+    /// The final height then.
+    pub final_height: u64,
+}
+
+impl Mark {
+    /// A mark's length in bytes.
+    pub(super) const LEN: usize = 8 + 8 + 32 + 8;
+
+    pub(super) fn to_bytes(self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[..8].copy_from_slice(&self.journal_end.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.height.to_le_bytes());
+        bytes[16..48].copy_from_slice(&self.tip.0);
+        bytes[48..].copy_from_slice(&self.final_height.to_le_bytes());
+        bytes
+    }
+
+    pub(super) fn read(bytes: &mut Bytes<'_>) -> Option<Self> {
+        let (journal_end, height) = (bytes.u64()?, bytes.u64()?);
+        Some(Self { journal_end, height, tip: bytes.hash()?, final_height: bytes.u64()? })
+    }
+}
+
+/// What one commit changes.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    /// What the rows stand at after it.
+    pub mark: Mark,
+    /// Keys and their new values; `None` removes.
+    pub rows: Vec<Row>,
+}
+
+/// The index behind its writer.
+#[derive(Debug)]
+pub struct Checkpoint {
+    writer: Arc<Writer>,
+    pace: Pace,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpoint {
+    /// The checkpoint in this index, healed, and its mark; without one the index is empty now.
+    ///
+    /// # Errors
+    /// [`StoreError::ForeignGenesis`], [`StoreError::NewerFormat`] (of the journal on the same disk too): nothing
+    /// was changed. [`StoreError::Index`]: wipe the index. The disk's.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        index: Arc<dyn Index>,
+        genesis: Hash,
+        headers: HeaderFile,
+    ) -> Result<(Self, Option<Mark>), StoreError> {
+        Self::open_with_pace(disk, index, genesis, headers, Pace::default())
+    }
+
+    /// As [`Self::open`], writing at another pace.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_pace(
+        disk: Arc<dyn Disk>,
+        index: Arc<dyn Index>,
+        genesis: Hash,
+        headers: HeaderFile,
+        pace: Pace,
+    ) -> Result<(Self, Option<Mark>), StoreError> {
+        let (queue, wake, turn) = (Mutex::default(), Condvar::new(), Mutex::new(()));
+        let writer = Arc::new(Writer { disk, index, genesis, headers, queue, wake, turn });
+        check_network(writer.disk.as_ref(), &genesis)?;
+        let mark = writer.heal()?;
+        let queue = Queue { written_mark: mark, last_mark: mark, ..Queue::default() };
+        *writer.queue.lock() = queue;
+        let for_thread = Arc::clone(&writer);
+        let spawned =
+            thread::Builder::new().name("checkpoint".to_owned()).spawn(move || for_thread.run(pace));
+        let thread = spawned.map_err(|error| StoreError::io("start the writer of", "index", error))?;
+        Ok((Self { writer, pace, thread: Some(thread) }, mark))
+    }
+
+    /// Hands a commit's rows to the writer; never waits for a disk. Layers come in the journal's order.
+    ///
+    /// # Panics
+    /// If a key begins with [`RESERVED_PREFIX`].
+    pub fn submit(&self, layer: Layer) {
+        let mut queue = self.writer.queue.lock();
+        for (key, value) in layer.rows {
+            assert!(key.first() != Some(&RESERVED_PREFIX), "a key of the checkpoint's own");
+            queue.pending.insert(key, value);
+        }
+        queue.pending_mark = Some(layer.mark);
+        queue.last_mark = Some(layer.mark);
+        if queue.pending.len() >= self.pace.rows {
+            self.writer.wake.notify_one();
+        }
+    }
+
+    /// The value of a key, with everything submitted.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`], or the disk's.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let queue = self.writer.queue.lock();
+        if let Some(value) = queue.pending.get(key).or_else(|| queue.writing.get(key)) {
+            return Ok(value.clone());
+        }
+        drop(queue);
+        self.writer.index.get(key)
+    }
+
+    /// Calls `visit` with each key that begins with `prefix` and its value, ascending, with everything that was
+    /// submitted before.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`], the disk's, or what `visit` answered.
+    pub fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let mut overlay = self.overlay(prefix);
+        self.writer.index.scan(prefix, &mut |key, value| {
+            while let Some(entry) = overlay.first_entry().filter(|entry| entry.key().as_slice() < key) {
+                visit_row(&entry.remove_entry(), visit)?;
+            }
+            match overlay.remove_entry(key) {
+                Some(row) => visit_row(&row, visit),
+                None if key.first() == Some(&RESERVED_PREFIX) => Ok(()),
+                None => visit(key, value),
+            }
+        })?;
+        overlay.into_iter().try_for_each(|row| visit_row(&row, visit))
+    }
+
+    fn overlay(&self, prefix: &[u8]) -> Rows {
+        let queue = self.writer.queue.lock();
+        let mut overlay = BTreeMap::new();
+        for rows in [queue.writing.as_ref(), &queue.pending] {
+            let from = rows.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
+            let of_prefix = from.take_while(|(key, _)| key.starts_with(prefix));
+            overlay.extend(of_prefix.map(|(key, value)| (key.clone(), value.clone())));
+        }
+        overlay
+    }
+
+    /// How many changed keys the index does not have yet.
+    #[must_use]
+    pub fn lag_rows(&self) -> usize {
+        let queue = self.writer.queue.lock();
+        queue.pending.len() + queue.writing.len()
+    }
+
+    /// Returns when everything submitted is in the index, durable.
+    ///
+    /// # Errors
+    /// What ended the writing, now or before.
+    pub fn flush_now(&self) -> Result<(), StoreError> {
+        self.writer.write()
+    }
+
+    /// Empties the index and what was submitted: rebuild it from the journal's beginning.
+    ///
+    /// # Errors
+    /// What ended the writing before; [`StoreError::Index`]; the disk's.
+    pub fn clear(&self) -> Result<(), StoreError> {
+        let _turn = self.writer.turn.lock();
+        let mut queue = self.writer.queue.lock();
+        if let Some(error) = &queue.failed {
+            return Err(error.clone());
+        }
+        *queue = Queue::default();
+        drop(queue);
+        self.writer.clear()
+    }
+
+    /// The mark of the last layer submitted, or of the index where none was.
+    #[must_use]
+    pub fn mark(&self) -> Option<Mark> {
+        self.writer.queue.lock().last_mark
+    }
+
+    /// What ended all writing, in words, if something did: the node must stop. [`Self::flush_now`] answers the
+    /// error itself.
+    #[must_use]
+    pub fn failed(&self) -> Option<String> {
+        self.writer.queue.lock().failed.as_ref().map(ToString::to_string)
+    }
+}
+
+fn visit_row(row: &Row, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+    row.1.as_deref().map_or(Ok(()), |value| visit(&row.0, value))
+}
+
+/// A clean stop: a last write, then the thread is gone.
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        self.writer.queue.lock().is_closed = true;
+        self.writer.wake.notify_one();
+        if let Some(Err(_panic)) = self.thread.take().map(JoinHandle::join) {
+            tracing::error!("the checkpoint's writer panicked");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The checkpoint's one writer: takes what was submitted, coalesced, and carries it into the index.
+//!
+//! One write is: headers synced, redo file written and synced, the rows in sorted batches, flush, mark, flush,
+//! redo file removed. The headers come first because a finished redo file promises everything up to its mark.
+//! The first batch also sets a row that the mark's batch removes again: an index that has it, and no redo
+//! file that fits, was left half written. The first failure is kept and ends all writing.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+use printsy_consensus::Hash;
+
+use super::bytes::Bytes;
+use super::checkpoint::{Mark, Pace};
+use super::disk::Disk;
+use super::error::StoreError;
+use super::headers::HeaderFile;
+use super::index::{Index, MAX_BATCH_OPERATIONS, RESERVED_PREFIX, Row};
+use super::redo::{self, Redo, Rows};
+
+/// The format of the rows around the mark; another one means to rebuild.
+const FORMAT: u32 = 1;
+
+const MARK_KEY: [u8; 5] = [RESERVED_PREFIX, b'm', b'a', b'r', b'k'];
+const HALF_WRITTEN_KEY: [u8; 5] = [RESERVED_PREFIX, b'h', b'a', b'l', b'f'];
+
+/// What the checkpoint and its writer thread share.
+#[derive(Debug)]
+pub(super) struct Writer {
+    /// Where the redo file is.
+    pub(super) disk: Arc<dyn Disk>,
+    /// What is written.
+    pub(super) index: Arc<dyn Index>,
+    /// The network it belongs to.
+    pub(super) genesis: Hash,
+    /// What must be durable before the mark moves.
+    pub(super) headers: HeaderFile,
+    /// What was submitted.
+    pub(super) queue: Mutex<Queue>,
+    /// Told when there is enough to write, or the end has come.
+    pub(super) wake: Condvar,
+    /// Held while the index is written: one writer at a time.
+    pub(super) turn: Mutex<()>,
+}
+
+/// Rows on their way.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    /// Submitted, not taken yet.
+    pub(super) pending: Rows,
+    /// The mark of the last layer in `pending`.
+    pub(super) pending_mark: Option<Mark>,
+    /// The mark of the last layer there was, or of the index.
+    pub(super) last_mark: Option<Mark>,
+    /// Taken, not in the index yet.
+    pub(super) writing: Arc<Rows>,
+    /// The mark the index has.
+    pub(super) written_mark: Option<Mark>,
+    /// Nothing more will be submitted.
+    pub(super) is_closed: bool,
+    /// The failure that ended all writing.
+    pub(super) failed: Option<StoreError>,
+}
+
+impl Writer {
+    /// The thread's whole life: writes at the given pace, a last time when the queue is closed.
+    pub(super) fn run(&self, pace: Pace) {
+        loop {
+            let mut queue = self.queue.lock();
+            if !queue.is_closed && queue.pending.len() < pace.rows {
+                self.wake.wait_for(&mut queue, pace.interval);
+            }
+            let is_last = queue.is_closed;
+            drop(queue);
+            if self.write().is_err() || is_last {
+                return;
+            }
+        }
+    }
+
+    /// Carries everything submitted so far into the index.
+    pub(super) fn write(&self) -> Result<(), StoreError> {
+        let _turn = self.turn.lock();
+        let redo_of = |rows, base, mark| Redo { base, mark, rows: Cow::Borrowed(rows) };
+        let mut queue = self.queue.lock();
+        if let Some(error) = &queue.failed {
+            return Err(error.clone());
+        }
+        let Some(mark) = queue.pending_mark.take() else {
+            return Ok(());
+        };
+        let rows = Arc::new(std::mem::take(&mut queue.pending));
+        queue.writing = Arc::clone(&rows);
+        let base = queue.written_mark;
+        drop(queue);
+        let result = self.write_redo(&redo_of(&*rows, base, mark));
+        let mut queue = self.queue.lock();
+        match &result {
+            Ok(()) => {
+                queue.writing = Arc::default();
+                queue.written_mark = Some(mark);
+            }
+            Err(error) => queue.failed = Some(error.clone()),
+        }
+        result
+    }
+
+    fn write_redo(&self, redo: &Redo<'_>) -> Result<(), StoreError> {
+        self.headers.sync()?;
+        redo.write(self.disk.as_ref(), &self.genesis)?;
+        self.apply(redo)
+    }
+
+    /// Applies a redo file that is on the disk, and removes it.
+    pub(super) fn apply(&self, redo: &Redo<'_>) -> Result<(), StoreError> {
+        let index = self.index.as_ref();
+        let mut batch: Vec<Row> = vec![(HALF_WRITTEN_KEY.to_vec(), Some(Vec::new()))];
+        for (key, value) in redo.rows.iter() {
+            if batch.len() == MAX_BATCH_OPERATIONS {
+                index.apply(&batch)?;
+                batch.clear();
+            }
+            batch.push((key.clone(), value.clone()));
+        }
+        index.apply(&batch)?;
+        index.flush()?;
+        let mark = encode_mark(&self.genesis, &redo.mark);
+        index.apply(&[(MARK_KEY.to_vec(), Some(mark)), (HALF_WRITTEN_KEY.to_vec(), None)])?;
+        index.flush()?;
+        redo::remove(self.disk.as_ref())
+    }
+
+    /// Brings the index to a whole state and answers its mark; `None`: it is empty, rebuild it.
+    pub(super) fn heal(&self) -> Result<Option<Mark>, StoreError> {
+        let (mark, is_ours) = match self.index.get(&MARK_KEY)? {
+            None => (None, true),
+            Some(row) => match decode_mark(&row, &self.genesis)? {
+                None => (None, false),
+                mark => (mark, true),
+            },
+        };
+        if let Some(redo) = Redo::read(self.disk.as_ref(), &self.genesis)?
+            && is_ours
+            && (redo.base == mark || Some(redo.mark) == mark)
+        {
+            tracing::info!(height = redo.mark.height, rows = redo.rows.len(), "finishing a checkpoint");
+            self.apply(&redo)?;
+            return Ok(Some(redo.mark));
+        }
+        if mark.is_some() && self.index.get(&HALF_WRITTEN_KEY)?.is_none() {
+            redo::remove(self.disk.as_ref())?;
+            return Ok(mark);
+        }
+        self.clear()?;
+        Ok(None)
+    }
+
+    /// Empties the index and forgets the redo file, so that no crash leaves a mark above missing rows.
+    pub(super) fn clear(&self) -> Result<(), StoreError> {
+        redo::remove(self.disk.as_ref())?;
+        self.index.apply(&[(MARK_KEY.to_vec(), None)])?;
+        self.index.flush()?;
+        self.index.clear()
+    }
+}
+
+fn encode_mark(genesis: &Hash, mark: &Mark) -> Vec<u8> {
+    let mut row = FORMAT.to_le_bytes().to_vec();
+    row.extend_from_slice(&genesis.0);
+    row.extend_from_slice(&mark.to_bytes());
+    row
+}
+
+/// The mark in this row; `None` if it is of another format than ours.
+fn decode_mark(row: &[u8], expected: &Hash) -> Result<Option<Mark>, StoreError> {
+    let mut cursor = Bytes(row);
+    if cursor.u32() != Some(FORMAT) {
+        return Ok(None);
+    }
+    match cursor.hash() {
+        Some(got) if got != *expected => {
+            Err(StoreError::ForeignGenesis { file: "index".to_owned(), got, expected: *expected })
+        }
+        _ => Ok(Mark::read(&mut cursor).filter(|_| cursor.end().is_some())),
+    }
+}

@@ -1,0 +1,18 @@
+//! Proof of work: the search for a nonce that brings a header's id under its target.
+//!
+//! A [`Miner`] owns its threads and answers one question, [`Miner::search`], until it has a [`Search`] or is told
+//! by a [`Cancel`] that nobody wants the answer any more. How a single nonce is tried is a [`Kernel`]'s affair,
+//! and a kernel is believed only after it gave the known answers.
+//!
+//! It knows nothing of templates, keys, slots or the network: whoever drives it builds the header, and signs the
+//! block that comes of it. The tests hold every answer against `printsy-consensus`, whose word is what counts.
+
+mod cancel;
+mod error;
+mod kernel;
+mod miner;
+
+pub use cancel::Cancel;
+pub use error::Error;
+pub use kernel::{Kernel, PORTABLE, Puzzle, self_test};
+pub use miner::{CHUNK_HASHES, Job, MAX_THREADS, Miner, Search};

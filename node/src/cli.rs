@@ -1,0 +1,160 @@
+//! The command line of `printsyd`, and what it starts.
+//!
+//! A flag is one way among others to give a configuration key, so flags stay text here and are read with the
+//! rest in [`crate::config`]: a value is judged in one place, wherever it came from. What is wrong with the line
+//! itself (unknown flags, no command) ends with clap's usage lines and exit code 2.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Value, keys};
+use crate::exit::Failure;
+use crate::init::InitArgs;
+use crate::{daemon, init, logging};
+
+/// A node of a Printsy network.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "printsyd", version, about, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run a node until it is told to stop (Ctrl-C, SIGTERM).
+    Run(RunArgs),
+    /// Prepare a datadir: a commented configuration, the node's key, and the genesis of a network.
+    Init(InitArgs),
+}
+
+/// How to run. Every flag but `--dev` and `--config` is also a key of the configuration, and of the environment.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RunArgs {
+    /// One node on an easy network of its own: in memory unless --datadir is given, mining when orders wait.
+    #[arg(long)]
+    pub dev: bool,
+    /// The configuration; without it, printsyd.toml in the datadir if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the node keeps everything.
+    #[arg(long, value_name = "FOLDER")]
+    pub datadir: Option<String>,
+    /// The network's genesis file; needed once for each datadir.
+    #[arg(long, value_name = "FILE", conflicts_with = "dev")]
+    pub genesis: Option<String>,
+    /// An address to listen on for peers; may be repeated.
+    #[arg(long, value_name = "MULTIADDR", value_delimiter = ',')]
+    pub listen: Vec<String>,
+    /// A node to dial first; may be repeated.
+    #[arg(long, value_name = "MULTIADDR", value_delimiter = ',')]
+    pub bootnodes: Vec<String>,
+    /// Where JSON-RPC, health checks and metrics are served.
+    #[arg(long, value_name = "ADDR")]
+    pub rpc_listen: Option<String>,
+    /// Mine.
+    #[arg(long)]
+    pub mine: bool,
+    /// The registered miner's key: a file, or dev:NAME on a development network.
+    #[arg(long, value_name = "KEY")]
+    pub miner_key: Option<String>,
+    /// How many threads search.
+    #[arg(long, value_name = "N")]
+    pub threads: Option<u64>,
+    /// Mine before there is a first peer, in spite of bootnodes.
+    #[arg(long)]
+    pub solo: bool,
+    /// Which events are logged, such as info or info,printsy_p2p=debug.
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// How log lines are written: text or json.
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+impl RunArgs {
+    /// The configuration keys that were given as flags.
+    #[must_use]
+    pub fn flags(&self) -> Vec<(&'static keys::Key, Value)> {
+        let text = |key, text: &Option<String>| text.clone().map(|text| (key, Value::Text(text)));
+        let texts = |key, texts: &[String]| {
+            // `--listen ""` is the way to say "nowhere".
+            let items = texts.iter().filter(|item| !item.is_empty()).cloned().collect();
+            (!texts.is_empty()).then_some((key, Value::Texts(items)))
+        };
+        let switch = |key, on: bool| on.then_some((key, Value::Switch(true)));
+        [
+            text(&keys::DATADIR, &self.datadir),
+            text(&keys::GENESIS, &self.genesis),
+            texts(&keys::LISTEN, &self.listen),
+            texts(&keys::BOOTNODES, &self.bootnodes),
+            text(&keys::RPC_LISTEN, &self.rpc_listen),
+            switch(&keys::MINING_ENABLED, self.mine),
+            text(&keys::MINING_KEY, &self.miner_key),
+            self.threads.map(|threads| (&keys::THREADS, Value::Whole(threads))),
+            switch(&keys::SOLO, self.solo),
+            text(&keys::LOG_FILTER, &self.log),
+            text(&keys::LOG_FORMAT, &self.log_format),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// Does what the command line says, to the end.
+///
+/// # Errors
+/// The [`Failure`] to report and to exit with.
+pub fn execute(cli: &Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Command::Init(args) => init::init(args).map(|report| eprintln!("{report}")),
+        Command::Run(args) => {
+            let config = Config::load(args)?;
+            logging::install(&config.log.filter, config.log.format)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| Failure::Runtime(format!("cannot start the runtime: {error}")))?;
+            let result = runtime.block_on(daemon::run(config));
+            // The node has stopped: what still runs is a call that nobody waits for.
+            runtime.shutdown_background();
+            result
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_key_with_a_flag_is_given_by_that_flag_in_its_shape() {
+        for key in keys::KEYS {
+            let Some(flag) = key.flag else { continue };
+            let mut words = vec!["printsyd", "run", flag];
+            let (value, shape): (Option<&str>, fn(&Value) -> bool) = match key.shape {
+                keys::Shape::Text => (Some("x"), |value| matches!(value, Value::Text(_))),
+                keys::Shape::Texts => (Some("x,y"), |value| matches!(value, Value::Texts(v) if v.len() == 2)),
+                keys::Shape::Whole => (Some("7"), |value| matches!(value, Value::Whole(7))),
+                keys::Shape::Switch => (None, |value| matches!(value, Value::Switch(true))),
+            };
+            words.extend(value);
+            let Command::Run(args) = Cli::parse_from(words).command else { panic!("run") };
+            let flags = args.flags();
+            assert_eq!(flags.len(), 1, "{flag}");
+            assert_eq!(flags[0].0.name, key.name, "{flag}");
+            assert!(shape(&flags[0].1), "{flag}");
+        }
+    }
+}

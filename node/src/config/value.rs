@@ -1,0 +1,152 @@
+//! Reading the value of a key as what it means: paths, addresses, numbers, keys.
+//!
+//! The shapes were checked when the values were gathered; each function here adds the meaning, and its error
+//! names key, place and expectation. A relative path in a file is relative to the file's folder.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use printsy_keys::KeySource;
+
+use super::ConfigError;
+use super::keys::Key;
+use super::layers::{Given, Layers, Source, Value};
+
+impl Layers {
+    /// The text given for `key`, if `holds` of it.
+    pub(super) fn text_if(
+        &self,
+        key: &'static Key,
+        holds: impl Fn(&str) -> bool,
+    ) -> Result<Option<String>, ConfigError> {
+        let Some((given, text)) = self.text(key) else { return Ok(None) };
+        if holds(text) { Ok(Some(text.to_owned())) } else { Err(bad(key, given, text)) }
+    }
+
+    /// The text given for `key`, parsed.
+    pub(super) fn parsed<T: FromStr>(&self, key: &'static Key) -> Result<Option<T>, ConfigError> {
+        let Some((given, text)) = self.text(key) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| bad(key, given, text))
+    }
+
+    /// The path given for `key`.
+    pub(super) fn path(&self, key: &'static Key) -> Result<Option<PathBuf>, ConfigError> {
+        let Some((given, text)) = self.text(key) else { return Ok(None) };
+        if text.is_empty() {
+            return Err(bad(key, given, text));
+        }
+        Ok(Some(beside(&given.place, Path::new(text))))
+    }
+
+    /// The source of a key of the chain, given for `key`.
+    pub(super) fn key_source(&self, key: &'static Key) -> Result<Option<KeySource>, ConfigError> {
+        let Some((given, text)) = self.text(key) else { return Ok(None) };
+        match KeySource::parse(text).map_err(|_| bad(key, given, text))? {
+            KeySource::File(path) => Ok(Some(KeySource::File(beside(&given.place, &path)))),
+            development @ KeySource::Development(_) => Ok(Some(development)),
+        }
+    }
+
+    /// The addresses of nodes given for `key`.
+    pub(super) fn addresses(&self, key: &'static Key) -> Result<Option<Vec<String>>, ConfigError> {
+        let Some(given) = self.get(key) else { return Ok(None) };
+        let Value::Texts(addresses) = &given.value else { unreachable!("the shape was checked") };
+        match addresses.iter().find(|address| !is_address(address)) {
+            Some(address) => Err(bad(key, given, address)),
+            None => Ok(Some(addresses.clone())),
+        }
+    }
+
+    /// The number given for `key`, from `least` to `most`.
+    pub(super) fn whole(&self, key: &'static Key, least: u64, most: u64) -> Result<Option<u64>, ConfigError> {
+        let Some(given) = self.get(key) else { return Ok(None) };
+        let Value::Whole(number) = given.value else { unreachable!("the shape was checked") };
+        if (least..=most).contains(&number) {
+            Ok(Some(number))
+        } else {
+            Err(bad(key, given, &number.to_string()))
+        }
+    }
+
+    /// Whether the switch `key` is on, if that was given.
+    pub(super) fn switch(&self, key: &'static Key) -> Option<bool> {
+        match self.get(key)?.value {
+            Value::Switch(on) => Some(on),
+            _ => unreachable!("the shape was checked"),
+        }
+    }
+
+    fn text(&self, key: &'static Key) -> Option<(&Given, &str)> {
+        let given = self.get(key)?;
+        match &given.value {
+            Value::Text(text) => Some((given, text)),
+            _ => unreachable!("the shape was checked"),
+        }
+    }
+}
+
+fn bad(key: &'static Key, given: &Given, got: &str) -> ConfigError {
+    let got = format!("{:?}", got.chars().take(100).collect::<String>());
+    ConfigError::Value { key: key.name, place: given.place.clone(), expected: key.expects.to_owned(), got }
+}
+
+/// A relative path of a file lies in the file's folder; any other in the process's.
+fn beside(place: &Source, path: &Path) -> PathBuf {
+    match place {
+        Source::File { path: file, .. } => match file.parent() {
+            Some(folder) => folder.join(path),
+            None => path.to_owned(),
+        },
+        _ => path.to_owned(),
+    }
+}
+
+/// Whether `text` has the form of a node's address. Whether somebody answers there is for the network to see,
+/// and the letters of a peer id are for it to read.
+fn is_address(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('/').collect();
+    let ["", kind, host, "tcp", port, rest @ ..] = parts.as_slice() else { return false };
+    let host = match *kind {
+        "ip4" => host.parse::<Ipv4Addr>().is_ok(),
+        "ip6" => host.parse::<Ipv6Addr>().is_ok(),
+        "dns" | "dns4" | "dns6" => !host.is_empty() && host.len() <= 253,
+        _ => false,
+    };
+    let peer = match rest {
+        [] => true,
+        ["p2p", peer] => !peer.is_empty() && peer.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+        _ => false,
+    };
+    host && peer && port.parse::<u16>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_a_port_and_perhaps_a_peer() {
+        for good in [
+            "/ip4/0.0.0.0/tcp/8640",
+            "/ip6/::1/tcp/0",
+            "/dns4/shop.example/tcp/1/p2p/12D3KooWBmAwcd4PJNJvfV89HwE48nwkRmAgo8Vy3uQEyNNHBox2",
+        ] {
+            assert!(is_address(good), "{good}");
+        }
+        for bad in [
+            "",
+            "10.0.0.1:8640",
+            "/ip4/1.2.3.4",
+            "/ip4/1.2.3/tcp/1",
+            "/ip4/1.2.3.4/udp/1",
+            "/ip4/1.2.3.4/tcp/65536",
+            "/ip4/1.2.3.4/tcp/1/ws",
+            "/ip4/1.2.3.4/tcp/1/p2p/",
+            "/dns4//tcp/1",
+            "ip4/1.2.3.4/tcp/1",
+        ] {
+            assert!(!is_address(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The way of a block: header into the tree, body kept, tip advanced, told to whom it concerns.
+//!
+//! One path for mined, submitted, gossiped and synced blocks. An announcement gets its verdict only when its
+//! block has been verified to the end: nothing is forwarded before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use printsy_consensus::{CheckedBlock, CheckedHeader, Fault, Hash, HeaderError, Inserted, PublicKey, Rule};
+use printsy_ledger::{Advance, InsertError, LedgerError, TemplateError, Tip};
+use printsy_p2p::{Misbehaviour, PeerKey, Verdict};
+
+use super::Core;
+use super::event::{BlockSource, Effect, Gossiped, TemplateRefusal, Ticket};
+
+/// How many blocks from the future wait for their time at the most: more are dropped, and announced again or
+/// fetched when their time has come.
+const MAX_HELD: usize = 64;
+
+/// What a node makes of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockVerdict {
+    /// It is on the chain.
+    Accepted,
+    /// It is kept, but another branch has more work.
+    Stale,
+    /// It was there.
+    Duplicate,
+    /// Its time is not yet here: it is kept and looked at again.
+    Held,
+    /// The block before it is not known.
+    UnknownParent,
+    /// It breaks a rule.
+    Refused,
+}
+
+/// What a caller is told about a block.
+#[derive(Clone, Debug)]
+pub struct BlockAnswer {
+    /// What became of it.
+    pub verdict: BlockVerdict,
+    /// The rule it breaks.
+    pub rule: Option<Rule>,
+    /// Why, in a sentence.
+    pub reason: Option<String>,
+    /// Its id.
+    pub id: Hash,
+    /// The tip after it.
+    pub tip: Tip,
+}
+
+/// Blocks whose time is not yet here, by the time at which they may be looked at again.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    by_time: BTreeMap<(u64, Hash), Arc<CheckedBlock>>,
+}
+
+impl Held {
+    /// Keeps a block; where there is no room, the one furthest ahead goes.
+    fn keep(&mut self, due: u64, block: Arc<CheckedBlock>) {
+        self.by_time.insert((due, block.id()), block);
+        if self.by_time.len() > MAX_HELD {
+            self.by_time.pop_last();
+        }
+    }
+
+    fn take_due(&mut self, now: u64) -> Vec<Arc<CheckedBlock>> {
+        let mut due = Vec::new();
+        while let Some(entry) = self.by_time.first_entry().filter(|entry| entry.key().0 <= now) {
+            due.push(entry.remove());
+        }
+        due
+    }
+}
+
+impl Core {
+    /// A block, checked: from a caller or a peer.
+    pub(super) fn take_block(
+        &mut self,
+        source: BlockSource,
+        block: Arc<CheckedBlock>,
+        now: u64,
+    ) -> Result<(), LedgerError> {
+        let answer = self.place_block(&block, now)?;
+        match source {
+            BlockSource::Local(ticket) => self.effects.push(Effect::BlockAnswer(ticket, answer)),
+            BlockSource::Peer(peer) => {
+                let blamed = answer.rule.is_some() && answer.verdict == BlockVerdict::Refused;
+                if blamed {
+                    self.effects.push(Effect::Report(peer, Misbehaviour::InvalidBlock));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Places a block and advances; says what became of it.
+    fn place_block(&mut self, block: &Arc<CheckedBlock>, now: u64) -> Result<BlockAnswer, LedgerError> {
+        let id = block.id();
+        match self.ledger.insert_header(*block.header(), now) {
+            Ok(_) if self.ledger.tree().is_invalid(&id) => {
+                let reason = "it is known to be invalid".to_owned();
+                return Ok(self.answer(id, BlockVerdict::Refused, None, Some(reason)));
+            }
+            Ok(_) if self.ledger.tree().has_body(&id) => {
+                return Ok(self.answer(id, BlockVerdict::Duplicate, None, None));
+            }
+            Ok(_) => {}
+            Err(error) => return Ok(self.answer_unplaced(block, &error)),
+        }
+        self.ledger.add_body(block.clone());
+        let advance = self.advance(now)?;
+        if let Some((_, error)) = advance.refused.iter().find(|(refused, _)| *refused == id) {
+            return Ok(self.answer(id, BlockVerdict::Refused, error.rule(), Some(error.to_string())));
+        }
+        let connected = advance.changes.iter().any(|change| change.connected.iter().any(|b| b.id() == id));
+        let on_chain = self.ledger.tree().ancestor(&self.ledger.tip().id(), block.height()) == Some(id);
+        let verdict = if connected && on_chain { BlockVerdict::Accepted } else { BlockVerdict::Stale };
+        Ok(self.answer(id, verdict, None, None))
+    }
+
+    fn answer_unplaced(&mut self, block: &Arc<CheckedBlock>, error: &InsertError) -> BlockAnswer {
+        let (verdict, rule) = match error {
+            InsertError::Header(HeaderError::FromFuture { .. }) => {
+                let ahead = self.ledger.params().max_future_ms;
+                self.held.keep(block.header().header().time.saturating_sub(ahead), block.clone());
+                (BlockVerdict::Held, Some(Rule::H7))
+            }
+            InsertError::Header(HeaderError::UnknownParent { .. }) => {
+                (BlockVerdict::UnknownParent, Some(Rule::H2))
+            }
+            InsertError::Header(error) => (BlockVerdict::Refused, Some(error.rule())),
+            InsertError::Full => (BlockVerdict::UnknownParent, None),
+        };
+        self.answer(block.id(), verdict, rule, Some(error.to_string()))
+    }
+
+    fn answer(
+        &self,
+        id: Hash,
+        verdict: BlockVerdict,
+        rule: Option<Rule>,
+        reason: Option<String>,
+    ) -> BlockAnswer {
+        BlockAnswer { verdict, rule, reason, id, tip: self.ledger.tip() }
+    }
+
+    /// Moves the tip as far as the bodies at hand lead, and tells of it.
+    pub(super) fn advance(&mut self, now: u64) -> Result<Advance, LedgerError> {
+        let synced = !self.sync_state().is_syncing();
+        let advance = self.ledger.advance(synced, now)?;
+        for change in &advance.changes {
+            self.metrics.tip_moved(change.connected.len(), change.disconnected.len());
+            let tip = change.connected.last().map(|block| block.id());
+            for block in &change.connected {
+                self.settle(&block.id(), Verdict::Accept);
+                let header = block.header().header();
+                let (height, orders) = (header.height, block.transactions().len());
+                tracing::info!(height, hash = %block.id(), orders, miner = %header.miner, "block connected");
+            }
+            if !change.disconnected.is_empty() {
+                let depth = change.disconnected.len();
+                tracing::warn!(depth, tip = ?tip, "reorganised");
+            }
+        }
+        for (id, error) in &advance.refused {
+            self.metrics.block_refused();
+            tracing::warn!(block = %id, %error, "block refused");
+            self.settle(id, Verdict::Reject);
+        }
+        if let Some(block) = advance.changes.last().and_then(|change| change.connected.last()) {
+            if synced {
+                self.effects.push(Effect::Announce(*block.header().signed()));
+            }
+            self.effects.push(Effect::TipMoved);
+        }
+        Ok(advance)
+    }
+
+    /// Gives the announcements of a block their verdict.
+    fn settle(&mut self, id: &Hash, verdict: Verdict) {
+        // A rejection charges whoever sent the message on: it is not reported again.
+        for (_, message) in self.announced.remove(id).unwrap_or_default() {
+            self.effects.push(Effect::Verdict(message, verdict));
+        }
+    }
+
+    /// A gossiped header: place it, fetch its block; the verdict waits for that.
+    pub(super) fn take_announcement(
+        &mut self,
+        header: Result<CheckedHeader, HeaderError>,
+        from: Gossiped,
+        now: u64,
+    ) -> Result<(), LedgerError> {
+        let header = match header {
+            Ok(header) => header,
+            Err(error) => {
+                self.judge_announcement(from, &error);
+                return Ok(());
+            }
+        };
+        self.peers.has_header(from.peer, header.id(), header.header().height);
+        if !self.ledger.may_mine(&header.header().miner) {
+            // Not a key that this chain knows: nothing of it is kept. If it is of a better chain that knows
+            // it, the headers that lead there say so.
+            self.effects.push(Effect::Verdict(from.message, Verdict::Ignore));
+            self.ask_headers(from.peer);
+            return Ok(());
+        }
+        match self.ledger.insert_header(header, now) {
+            Ok(Inserted::Known) if !self.ledger.needs_body(&header.id()) => {
+                self.effects.push(Effect::Verdict(from.message, Verdict::Ignore));
+            }
+            Ok(_) => {
+                self.announced.entry(header.id()).or_default().push((from.peer, from.message));
+                self.schedule();
+            }
+            Err(InsertError::Header(error)) => {
+                self.judge_announcement(from, &error);
+                if matches!(error, HeaderError::UnknownParent { .. }) {
+                    self.ask_headers(from.peer);
+                }
+            }
+            Err(InsertError::Full) => self.effects.push(Effect::Verdict(from.message, Verdict::Ignore)),
+        }
+        Ok(())
+    }
+
+    fn judge_announcement(&mut self, from: Gossiped, error: &HeaderError) {
+        let verdict = match error.fault() {
+            Fault::Nobody => Verdict::Ignore,
+            Fault::Sender | Fault::Block => Verdict::Reject,
+        };
+        self.effects.push(Effect::Verdict(from.message, verdict));
+    }
+
+    /// Forgets announcements of a peer that is gone: their verdicts do not matter any more.
+    pub(super) fn forget_announcements(&mut self, peer: PeerKey) {
+        self.announced.retain(|_, from| {
+            from.retain(|(announcer, _)| *announcer != peer);
+            !from.is_empty()
+        });
+    }
+
+    /// Looks again at blocks whose time has come.
+    pub(super) fn release_held(&mut self, now: u64) -> Result<(), LedgerError> {
+        for block in self.held.take_due(now) {
+            self.place_block(&block, now)?;
+        }
+        Ok(())
+    }
+
+    /// A template for a miner.
+    pub(super) fn make_template(
+        &mut self,
+        ticket: Ticket,
+        miner: PublicKey,
+        now: u64,
+    ) -> Result<(), LedgerError> {
+        if self.sync_state().is_syncing() {
+            self.effects.push(Effect::TemplateAnswer(ticket, Err(TemplateRefusal::Syncing)));
+            return Ok(());
+        }
+        let answer = match self.ledger.template(miner, now) {
+            Ok(template) => {
+                self.metrics.template(template.transactions.len());
+                Ok((template.header.id(), template))
+            }
+            Err(TemplateError::Miner(error)) => Err(TemplateRefusal::Miner(error)),
+            Err(TemplateError::Ledger(error)) => return Err(error),
+        };
+        self.effects.push(Effect::TemplateAnswer(ticket, answer));
+        Ok(())
+    }
+}

@@ -1,0 +1,200 @@
+//! What happens to a node, and what it then has done.
+
+use std::sync::Arc;
+
+use printsy_consensus::{
+    BlockCheckError, BlockError, CheckedBlock, CheckedHeader, CheckedTransaction, Hash, HeaderError,
+    PublicKey, SignedHeader,
+};
+use printsy_ledger::Template;
+use printsy_p2p::{
+    MessageKey, Misbehaviour, PeerKey, Request, RequestFailure, RequestKey, Status, Verdict,
+};
+
+use super::blocks::BlockAnswer;
+use super::orders::OrderAnswer;
+
+/// Names a caller on this machine who waits for an answer; numbered by the driver, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// A gossiped message and who sent it on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gossiped {
+    /// The peer.
+    pub peer: PeerKey,
+    /// The message, which wants a verdict.
+    pub message: MessageKey,
+}
+
+/// Where orders came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderSource {
+    /// A caller of this node, with one order.
+    Local(Ticket),
+    /// A gossiped batch. `all_good` says that no member of it was malformed.
+    Gossip {
+        /// Which message, from whom.
+        from: Gossiped,
+        /// Whether all of it could be checked.
+        all_good: bool,
+    },
+    /// A peer's answer to a request for what it has pending.
+    Peer(PeerKey),
+}
+
+/// Why none of a peer's orders could be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrdersFailure {
+    /// All of them were malformed.
+    Malformed,
+    /// This node is too busy to look.
+    Busy,
+}
+
+/// Where a block came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockSource {
+    /// A caller of this node, or its own miner.
+    Local(Ticket),
+    /// A peer's answer to a request for bodies.
+    Peer(PeerKey),
+}
+
+/// Bodies a peer sent, each checked in isolation.
+pub type Bodies = Vec<Result<Arc<CheckedBlock>, BlockCheckError>>;
+
+/// What a peer answered, checked in isolation.
+#[derive(Debug)]
+pub enum PeerAnswer {
+    /// Where its chain stands.
+    Status(Status),
+    /// Headers up to the first that could not be checked, and why that one could not.
+    Headers(Vec<CheckedHeader>, Option<HeaderError>),
+    /// Bodies.
+    Bodies(Bodies),
+    /// What it has pending.
+    Pending(Vec<Hash>),
+    /// Orders arrive as [`Event::Orders`]; this only ends the request.
+    Orders,
+    /// Nothing.
+    Failed(RequestFailure),
+}
+
+/// What happens.
+#[derive(Debug)]
+pub enum Event {
+    /// Time passed.
+    Tick,
+    /// The node stops: nothing after this is looked at.
+    Stop,
+    /// Orders, checked.
+    Orders {
+        /// From whom.
+        source: OrderSource,
+        /// The orders.
+        orders: Vec<CheckedTransaction>,
+    },
+    /// A gossiped batch of which nothing could be used.
+    BadOrders {
+        /// Which message, from whom.
+        source: Gossiped,
+        /// Why.
+        failure: OrdersFailure,
+    },
+    /// A caller asks what would become of an order.
+    Validate {
+        /// Who asks.
+        ticket: Ticket,
+        /// The order.
+        order: CheckedTransaction,
+    },
+    /// A block, checked.
+    Block {
+        /// From whom.
+        source: BlockSource,
+        /// The block.
+        block: Arc<CheckedBlock>,
+    },
+    /// A gossiped header of a new block, checked alone or found wanting.
+    Announced {
+        /// The header, or why it is none.
+        header: Result<CheckedHeader, HeaderError>,
+        /// Which message, from whom.
+        from: Gossiped,
+    },
+    /// A miner asks for a template.
+    Template {
+        /// Who asks.
+        ticket: Ticket,
+        /// The key that will sign.
+        miner: PublicKey,
+    },
+    /// A peer of this network is there.
+    Connected {
+        /// The peer.
+        peer: PeerKey,
+    },
+    /// A peer is gone.
+    Disconnected {
+        /// The peer.
+        peer: PeerKey,
+    },
+    /// A peer said where its chain stands.
+    PeerStatus {
+        /// The peer.
+        peer: PeerKey,
+        /// What it said.
+        status: Status,
+    },
+    /// A peer answered a request.
+    Answer {
+        /// The peer.
+        peer: PeerKey,
+        /// Which request.
+        request: RequestKey,
+        /// What it answered.
+        answer: PeerAnswer,
+    },
+}
+
+/// A template and its name, or why there is none.
+pub type TemplateAnswer = Result<(Hash, Template), TemplateRefusal>;
+
+/// Why a miner gets no template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateRefusal {
+    /// B3 or B4.
+    #[error(transparent)]
+    Miner(BlockError),
+    /// This node does not yet have the chain.
+    #[error("this node is syncing")]
+    Syncing,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub enum Effect {
+    /// Gossip orders.
+    PublishOrders(Vec<Vec<u8>>),
+    /// Gossip the header of a new tip.
+    Announce(SignedHeader),
+    /// Say what becomes of a gossiped message.
+    Verdict(MessageKey, Verdict),
+    /// Ask a peer.
+    Request(PeerKey, RequestKey, Request),
+    /// Charge a peer with a fault.
+    Report(PeerKey, Misbehaviour),
+    /// Answer a caller about an order.
+    OrderAnswer(Ticket, OrderAnswer),
+    /// Answer a caller about a block.
+    BlockAnswer(Ticket, BlockAnswer),
+    /// Answer a miner.
+    TemplateAnswer(Ticket, TemplateAnswer),
+    /// The tip moved: miners turn to it, those who wait look again.
+    TipMoved,
+    /// Orders came or went without the tip moving.
+    MempoolChanged,
+    /// A peer came or went.
+    PeersChanged,
+}

@@ -1,0 +1,124 @@
+//! The node as one state machine: events in, effects out, no await, one writer.
+//!
+//! [`Core::handle`] is called by one thread with everything that happens and this node's clock; what it returns
+//! is for the drivers around it to carry out. Commit is a call, not an effect: `handle` returns only after the
+//! fdatasync of whatever its effects tell the world. Same events, same clock, same run.
+//!
+//! - `event`: what happens, what is to be done
+//! - `orders`: the way of a transaction
+//! - `blocks`: the way of a block, whoever brought it
+//! - `sync`: headers first, then bodies, from several peers at once
+//! - `peers`: what this node knows of each peer
+//!
+//! Checking in isolation (bytes, signatures) happened before: events carry what was checked, or who sent what
+//! could not be.
+
+mod blocks;
+mod event;
+mod orders;
+mod peers;
+mod sync;
+
+use std::collections::BTreeMap;
+
+use printsy_consensus::Hash;
+use printsy_ledger::{Ledger, LedgerError};
+use printsy_p2p::{MessageKey, PeerKey};
+
+pub use blocks::{BlockAnswer, BlockVerdict};
+pub use event::{
+    BlockSource, Bodies, Effect, Event, Gossiped, OrderSource, OrdersFailure, PeerAnswer, TemplateAnswer,
+    TemplateRefusal, Ticket,
+};
+pub use orders::{OrderAnswer, OrderRefusal};
+pub use sync::SyncState;
+
+use blocks::Held;
+use peers::Peers;
+use sync::Requests;
+
+use crate::metrics::Metrics;
+
+/// How many rows the index may lag behind the journal before orders are refused: minutes of full blocks.
+pub const MAX_INDEX_LAG_ROWS: usize = 2_000_000;
+
+/// The node's state machine.
+#[derive(Debug)]
+pub struct Core {
+    ledger: Ledger,
+    peers: Peers,
+    requests: Requests,
+    held: Held,
+    /// Announcements whose block is on its way, with the peer each came from.
+    announced: BTreeMap<Hash, Vec<(PeerKey, MessageKey)>>,
+    metrics: Metrics,
+    effects: Vec<Effect>,
+}
+
+impl Core {
+    /// A node on this ledger, without peers.
+    #[must_use]
+    pub fn new(ledger: Ledger, metrics: Metrics) -> Self {
+        let mut core = Self {
+            ledger,
+            peers: Peers::default(),
+            requests: Requests::default(),
+            held: Held::default(),
+            announced: BTreeMap::new(),
+            metrics,
+            effects: Vec::new(),
+        };
+        core.observe();
+        core
+    }
+
+    /// The ledger, to read.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What follows from `event` at `now` (ms since 1970, this node's clock).
+    ///
+    /// # Errors
+    /// This node's own trouble: it must stop. Nothing that was answered is lost.
+    pub fn handle(&mut self, event: Event, now: u64) -> Result<Vec<Effect>, LedgerError> {
+        match event {
+            Event::Tick => self.tick(now)?,
+            Event::Stop => {}
+            Event::Orders { source, orders } => self.take_orders(source, orders, now),
+            Event::BadOrders { source, failure } => self.refuse_orders(source, failure),
+            Event::Validate { ticket, order } => self.validate_order(ticket, &order),
+            Event::Block { source, block } => self.take_block(source, block, now)?,
+            Event::Announced { header, from } => self.take_announcement(header, from, now)?,
+            Event::Template { ticket, miner } => self.make_template(ticket, miner, now)?,
+            Event::Connected { peer } => self.meet(peer),
+            Event::Disconnected { peer } => self.lose(peer),
+            Event::PeerStatus { peer, status } => self.hear_status(peer, &status),
+            Event::Answer { peer, request, answer } => self.take_answer(peer, request, answer, now)?,
+        }
+        self.observe();
+        Ok(std::mem::take(&mut self.effects))
+    }
+
+    /// Time passed: what was held may be due, what was asked may be late, own orders may need saying again.
+    fn tick(&mut self, now: u64) -> Result<(), LedgerError> {
+        self.release_held(now)?;
+        let due = self.ledger.due_orders(now);
+        if !due.is_empty() {
+            let orders = due.iter().map(|order| order.bytes().to_vec()).collect();
+            self.effects.push(Effect::PublishOrders(orders));
+        }
+        self.peers.forget_lacking(now);
+        self.schedule();
+        Ok(())
+    }
+
+    /// Writes what the metrics show of the state.
+    fn observe(&mut self) {
+        let tip = self.ledger.tip();
+        self.metrics.chain(tip.height(), self.ledger.final_height());
+        self.metrics.mempool(self.ledger.mempool().len(), self.ledger.mempool().bytes());
+        self.metrics.ledger(self.ledger.index_lag(), self.ledger.tree().len());
+    }
+}

@@ -1,0 +1,128 @@
+//! The way of a transaction: checked off this thread, admitted here against the tip and what waits, published.
+//!
+//! A refused order goes no further: it is not gossiped, and no template will ever hold it.
+
+use printsy_consensus::{CheckedTransaction, Hash};
+use printsy_ledger::{AdmitError, Admitted, Origin};
+use printsy_p2p::Verdict;
+
+use super::event::{Effect, Gossiped, OrderSource, OrdersFailure, Ticket};
+use super::{Core, MAX_INDEX_LAG_ROWS};
+
+/// What a caller is told about an order.
+pub type OrderAnswer = Result<(Hash, Admitted), OrderRefusal>;
+
+/// Why a caller's order is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderRefusal {
+    /// It breaks a rule, or this node has no room for it.
+    #[error(transparent)]
+    Admit(#[from] AdmitError),
+    /// A peer has proved more header work: this node does not yet have the chain.
+    #[error("this node is syncing and will not take orders yet")]
+    Syncing,
+    /// The index is too far behind, or failed.
+    #[error("this node stopped taking orders: {0}")]
+    Storage(String),
+}
+
+impl Core {
+    /// Orders, checked: admit each, publish what is new, answer.
+    pub(super) fn take_orders(&mut self, source: OrderSource, orders: Vec<CheckedTransaction>, now: u64) {
+        let origin = match source {
+            OrderSource::Local(_) => Origin::Own,
+            OrderSource::Gossip { .. } | OrderSource::Peer(_) => Origin::Peer,
+        };
+        let mut fresh = Vec::new();
+        let mut answers = Vec::new();
+        for order in orders {
+            let answer = self.admit(&order, origin, now);
+            if matches!(answer, Ok((_, Admitted::New))) {
+                fresh.push(order.bytes().to_vec());
+            }
+            answers.push(answer);
+        }
+        if !fresh.is_empty() {
+            self.effects.push(Effect::MempoolChanged);
+        }
+        self.answer_orders(source, answers, fresh);
+    }
+
+    fn admit(&mut self, order: &CheckedTransaction, origin: Origin, now: u64) -> OrderAnswer {
+        self.accepts_orders()?;
+        let txid = order.txid();
+        match self.ledger.admit(order, origin, now) {
+            Ok(admitted) => {
+                self.metrics.order_admitted();
+                Ok((txid, admitted))
+            }
+            Err(error) => {
+                self.metrics.order_refused();
+                tracing::debug!(tx = %txid, %error, "order refused");
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Whether this node may judge orders at all.
+    fn accepts_orders(&self) -> Result<(), OrderRefusal> {
+        if self.sync_state().is_syncing() {
+            return Err(OrderRefusal::Syncing);
+        }
+        if let Some(failure) = self.ledger.index_failure() {
+            return Err(OrderRefusal::Storage(format!("the index failed: {failure}")));
+        }
+        let lag = self.ledger.index_lag();
+        if lag > MAX_INDEX_LAG_ROWS {
+            return Err(OrderRefusal::Storage(format!("the index is {lag} rows behind")));
+        }
+        Ok(())
+    }
+
+    /// A caller gets its answer, and its order is published. A batch is accepted if all of it is admitted or
+    /// known, ignored if any fails by state, rejected if any is malformed; its good members then travel on in
+    /// a batch of this node's own.
+    fn answer_orders(&mut self, source: OrderSource, answers: Vec<OrderAnswer>, fresh: Vec<Vec<u8>>) {
+        match source {
+            OrderSource::Local(ticket) => {
+                self.publish(fresh);
+                for answer in answers {
+                    self.effects.push(Effect::OrderAnswer(ticket, answer));
+                }
+            }
+            OrderSource::Gossip { from, all_good } => {
+                let verdict = match (all_good, answers.iter().all(Result::is_ok)) {
+                    (false, _) => Verdict::Reject,
+                    (true, false) => Verdict::Ignore,
+                    (true, true) => Verdict::Accept,
+                };
+                if verdict != Verdict::Accept {
+                    self.publish(fresh);
+                }
+                self.effects.push(Effect::Verdict(from.message, verdict));
+            }
+            OrderSource::Peer(_) => self.publish(fresh),
+        }
+    }
+
+    fn publish(&mut self, orders: Vec<Vec<u8>>) {
+        if !orders.is_empty() {
+            self.effects.push(Effect::PublishOrders(orders));
+        }
+    }
+
+    /// A batch of which nothing could be checked.
+    pub(super) fn refuse_orders(&mut self, source: Gossiped, failure: OrdersFailure) {
+        let verdict = match failure {
+            OrdersFailure::Malformed => Verdict::Reject,
+            OrdersFailure::Busy => Verdict::Ignore,
+        };
+        self.effects.push(Effect::Verdict(source.message, verdict));
+    }
+
+    /// What would become of an order, changing nothing.
+    pub(super) fn validate_order(&mut self, ticket: Ticket, order: &CheckedTransaction) {
+        let answer = self.accepts_orders().and_then(|()| Ok((order.txid(), self.ledger.validate(order)?)));
+        self.effects.push(Effect::OrderAnswer(ticket, answer));
+    }
+}

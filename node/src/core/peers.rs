@@ -1,0 +1,82 @@
+//! What this node knows of each peer: what it said of its chain, what it has, what it is asked.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use printsy_consensus::{Hash, Work};
+use printsy_p2p::{PeerKey, RequestKey};
+
+/// How many blocks a peer is remembered to lack at the most.
+const MAX_LACKING: usize = 256;
+/// How long a peer is not asked again for a block it did not have, ms: it may only have been slow or behind.
+const LACKING_FOR_MS: u64 = 5_000;
+
+/// A peer.
+#[derive(Debug, Default)]
+pub(super) struct Peer {
+    /// The work it claims for its chain.
+    pub(super) work: Work,
+    /// The greatest height it is known to have.
+    pub(super) height: u64,
+    /// Blocks it did not have when it was asked, oldest first.
+    lacking: VecDeque<Hash>,
+    /// What it is asked now.
+    pub(super) asked: BTreeSet<RequestKey>,
+}
+
+impl Peer {
+    /// Notes that the peer did not have a block when it was asked.
+    pub(super) fn lacks(&mut self, id: Hash) {
+        if !self.is_lacking(&id) {
+            self.lacking.push_back(id);
+        }
+        if self.lacking.len() > MAX_LACKING {
+            self.lacking.pop_front();
+        }
+    }
+
+    /// Whether the peer is remembered to lack a block.
+    pub(super) fn is_lacking(&self, id: &Hash) -> bool {
+        self.lacking.contains(id)
+    }
+}
+
+/// All peers.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    by_key: BTreeMap<PeerKey, Peer>,
+    forget_at: u64,
+}
+
+impl Peers {
+    pub(super) fn add(&mut self, key: PeerKey) {
+        self.by_key.entry(key).or_default();
+    }
+
+    pub(super) fn remove(&mut self, key: PeerKey) -> Option<Peer> {
+        self.by_key.remove(&key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: PeerKey) -> Option<&mut Peer> {
+        self.by_key.get_mut(&key)
+    }
+
+    /// Lets peers be asked again, from time to time, for what they lacked.
+    pub(super) fn forget_lacking(&mut self, now: u64) {
+        if now >= self.forget_at {
+            self.forget_at = now.saturating_add(LACKING_FOR_MS);
+            self.by_key.values_mut().for_each(|peer| peer.lacking.clear());
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {
+        self.by_key.iter().map(|(key, peer)| (*key, peer))
+    }
+
+    /// Notes that a peer has shown a header: it has that block, whatever it lacked before.
+    pub(super) fn has_header(&mut self, key: PeerKey, id: Hash, height: u64) {
+        if let Some(peer) = self.by_key.get_mut(&key) {
+            peer.height = peer.height.max(height);
+            peer.lacking.retain(|lacking| *lacking != id);
+        }
+    }
+}

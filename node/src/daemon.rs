@@ -1,0 +1,165 @@
+//! The daemon: a configuration becomes a running node, until a signal or its own trouble ends it.
+
+use std::sync::Arc;
+
+use printsy_consensus::{Genesis, SecretKey};
+use printsy_p2p::Limits;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::clock::Clock;
+use crate::config::{Config, GenesisChoice, MiningConfig, NetworkConfig};
+use crate::datadir::{Datadir, GivenGenesis};
+use crate::dev;
+use crate::exit::Failure;
+use crate::node::{MiningOptions, Node, NodeOptions, Storage};
+use crate::server::ServerOptions;
+
+/// The development key that makes blocks for `generateBlocks` on a node that does not mine.
+const GENERATE_KEY: &str = "miner-1";
+
+/// Runs a node until SIGTERM, SIGINT or its own trouble ends it.
+///
+/// # Errors
+/// The [`Failure`] to report and to exit with.
+pub async fn run(config: Config) -> Result<(), Failure> {
+    let mut signals = Signals::install()?;
+    let (datadir, genesis) = open(&config)?;
+    let genesis = Arc::new(genesis);
+    tracing::info!(network = %genesis.params().network_name(), genesis = %genesis.hash(), "starting");
+    let options = node_options(&config, datadir.as_ref(), &genesis)?;
+    let mut node = Node::start(options).await?;
+    announce(&config, &node);
+    let failed = tokio::select! {
+        failed = node.failed() => Some(failed),
+        name = signals.next() => {
+            tracing::info!(signal = name, "stopping");
+            None
+        }
+    };
+    if let (Some(datadir), Some(network)) = (&datadir, node.handle().network()) {
+        datadir.save_peers(&network.peer_addresses())?;
+    }
+    tokio::select! {
+        stopped = node.stop() => match failed {
+            Some(failed) => Ok(failed?),
+            None => Ok(stopped?),
+        },
+        // What was answered is on the disk: a second signal may end everything at once.
+        name = signals.next() => Err(Failure::Runtime(format!("{name} again: ended at once; nothing is lost"))),
+    }
+}
+
+/// The datadir, locked, and the genesis of the network.
+fn open(config: &Config) -> Result<(Option<Datadir>, Genesis), Failure> {
+    let given = match &config.genesis {
+        GenesisChoice::Solo => Some(GivenGenesis::built_in(dev::genesis(), "--dev")),
+        GenesisChoice::File(path) => Some(GivenGenesis::read(path)?),
+        GenesisChoice::Stored => None,
+    };
+    match (&config.datadir, given) {
+        (Some(path), given) => {
+            let (datadir, genesis) = Datadir::open(path, given)?;
+            Ok((Some(datadir), genesis))
+        }
+        (None, Some(given)) => Ok((None, given.genesis)),
+        (None, None) => Err(Failure::Config("no datadir and no genesis: pass --genesis FILE".to_owned())),
+    }
+}
+
+fn node_options(
+    config: &Config,
+    datadir: Option<&Datadir>,
+    genesis: &Arc<Genesis>,
+) -> Result<NodeOptions, Failure> {
+    let network_name = genesis.params().network_name();
+    let mining = config.mining.as_ref().map(|mining| mining_options(mining, &network_name)).transpose()?;
+    let mut server = ServerOptions::new(config.rpc_listen, genesis.params());
+    server.expects_peers = !config.network.bootnodes.is_empty();
+    if genesis.params().is_development() {
+        let own = mining.as_ref().map(|mining| mining.key.clone());
+        server.generate_key = Some(own.unwrap_or_else(|| SecretKey::development(GENERATE_KEY)));
+    }
+    Ok(NodeOptions {
+        genesis: genesis.clone(),
+        storage: datadir.map_or(Storage::Memory, |datadir| Storage::Datadir(datadir.path().to_owned())),
+        network: network_options(&config.network, datadir, genesis)?,
+        mining,
+        server: Some(server),
+        clock: Clock::default(),
+    })
+}
+
+fn mining_options(mining: &MiningConfig, network: &str) -> Result<MiningOptions, Failure> {
+    Ok(MiningOptions {
+        key: mining.key.load(network)?,
+        threads: mining.threads,
+        mode: mining.mode,
+        wait_for_peer: mining.wait_for_peer,
+    })
+}
+
+fn network_options(
+    config: &NetworkConfig,
+    datadir: Option<&Datadir>,
+    genesis: &Genesis,
+) -> Result<Option<printsy_p2p::Config>, Failure> {
+    if config.is_off() {
+        return Ok(None);
+    }
+    let node_key = match datadir {
+        Some(datadir) => datadir.node_key()?,
+        None => crate::datadir::new_node_key()?,
+    };
+    let limits = Limits {
+        target_outbound: config.target_outbound,
+        max_inbound: config.max_inbound,
+        ..Limits::default()
+    };
+    Ok(Some(printsy_p2p::Config {
+        genesis: genesis.hash(),
+        node_key,
+        listen: config.listen.clone(),
+        bootnodes: config.bootnodes.clone(),
+        known_peers: datadir.map(Datadir::load_peers).unwrap_or_default(),
+        agent: concat!("printsyd/", env!("CARGO_PKG_VERSION")).to_owned(),
+        limits,
+        max_block_bytes: genesis.params().max_block_bytes,
+    }))
+}
+
+/// Says where the node is to be reached.
+fn announce(config: &Config, node: &Node) {
+    let Some(server) = node.server() else { return };
+    if let Some(network) = node.handle().network() {
+        for address in network.listen_addresses() {
+            tracing::info!(%address, "listening");
+        }
+    }
+    let height = node.opened().height;
+    tracing::info!(rpc = %server.local_addr(), height, "ready");
+    if config.genesis == GenesisChoice::Solo {
+        eprintln!("{}", dev::welcome(server.local_addr(), config.datadir.as_deref()));
+    }
+}
+
+/// The signals that stop a node.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Failure::Runtime(format!("cannot listen for signals: {error}")))
+        };
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The thread that owns the core: events in, one at a time; effects out, each a call that does not block.
+
+use std::collections::HashMap;
+use std::thread::JoinHandle;
+
+use printsy_ledger::LedgerError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::core::{Core, Effect, Event, Ticket};
+use crate::handle::{NodeHandle, Waiting};
+
+/// How many events wait for the core at the most; beyond it their senders wait.
+pub(crate) const EVENT_QUEUE: usize = 1_024;
+
+/// The running core.
+#[derive(Debug)]
+pub(crate) struct CoreThread {
+    thread: JoinHandle<()>,
+    ended: oneshot::Receiver<Result<(), LedgerError>>,
+}
+
+impl CoreThread {
+    /// Ends when the core does: because it was told to stop, or because it must.
+    ///
+    /// # Errors
+    /// The node's own trouble. A panic of the core ends the process, since its state may be half changed.
+    pub(crate) async fn ended(&mut self) -> Result<(), LedgerError> {
+        match (&mut self.ended).await {
+            Ok(result) => result,
+            Err(_) => Err(LedgerError::Panicked),
+        }
+    }
+
+    /// Waits for the thread itself.
+    pub(crate) fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the core's thread panicked");
+        }
+    }
+}
+
+/// Starts the core's thread.
+///
+/// # Errors
+/// Where the system gives no thread.
+pub(crate) fn spawn(
+    core: Core,
+    events: mpsc::Receiver<Event>,
+    node: NodeHandle,
+) -> std::io::Result<CoreThread> {
+    let (sender, ended) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("core".to_owned()).spawn(move || {
+        let result = run(core, events, &node);
+        // Callers whose answers will never come are told so.
+        *node.shared.waiting.lock() = Waiting::default();
+        // Nobody listens once the node was told to stop.
+        let _ = sender.send(result);
+    })?;
+    Ok(CoreThread { thread, ended })
+}
+
+fn run(mut core: Core, mut events: mpsc::Receiver<Event>, node: &NodeHandle) -> Result<(), LedgerError> {
+    while let Some(event) = events.blocking_recv().filter(|event| !matches!(event, Event::Stop)) {
+        let effects = core.handle(event, node.clock().now())?;
+        let state = core.sync_state();
+        node.shared.sync.send_if_modified(|shown| std::mem::replace(shown, state) != state);
+        for effect in effects {
+            carry_out(node, effect);
+        }
+    }
+    core.ledger().close().map_err(LedgerError::from)
+}
+
+fn carry_out(node: &NodeHandle, effect: Effect) {
+    let network = node.network();
+    match effect {
+        Effect::PublishOrders(orders) => drop(network.map(|network| network.publish_transactions(orders))),
+        Effect::Announce(header) => drop(network.map(|network| network.announce(header))),
+        Effect::Verdict(message, verdict) => drop(network.map(|network| network.verdict(message, verdict))),
+        Effect::Request(peer, key, request) => drop(network.map(|n| n.request(peer, key, request))),
+        Effect::Report(peer, fault) => drop(network.map(|network| network.report(peer, fault))),
+        Effect::OrderAnswer(ticket, result) => {
+            answer(&mut node.shared.waiting.lock().orders, ticket, result);
+        }
+        Effect::BlockAnswer(ticket, result) => {
+            answer(&mut node.shared.waiting.lock().blocks, ticket, result);
+        }
+        Effect::TemplateAnswer(ticket, result) => {
+            answer(&mut node.shared.waiting.lock().templates, ticket, result);
+        }
+        Effect::TipMoved | Effect::MempoolChanged | Effect::PeersChanged => {
+            node.shared.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
+        }
+    }
+}
+
+fn answer<T>(waiting: &mut HashMap<Ticket, oneshot::Sender<T>>, ticket: Ticket, answer: T) {
+    if let Some(sender) = waiting.remove(&ticket) {
+        // A caller that went away wants no answer.
+        let _ = sender.send(answer);
+    }
+}

@@ -1,0 +1,316 @@
+//! The node as its servers see it: read the ledger, hand things to the core, wait for what becomes of them.
+//!
+//! Cheap to clone. Checking in isolation happens here, off the core's thread.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use printsy_consensus::codec::{self, DecodeError};
+use printsy_consensus::{
+    BlockCheckError, CheckedBlock, CheckedTransaction, Hash, Params, PublicKey, SecretKey, Signature,
+    SignedHeader, Transaction, TransactionError, block_bytes, block_message, check_transaction,
+};
+use printsy_ledger::{Admitted, Reader, Template};
+use printsy_p2p::Network;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::core::{
+    BlockAnswer, BlockSource, Event, OrderAnswer, OrderRefusal, OrderSource, SyncState, TemplateAnswer,
+    TemplateRefusal, Ticket,
+};
+use crate::metrics::Metrics;
+
+/// How many templates are remembered for `submitBlock`, oldest out first: some minutes of one a second.
+const MAX_TEMPLATES: usize = 256;
+
+/// Why an order is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Its bytes are no transaction.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// It breaks a rule in isolation.
+    #[error(transparent)]
+    Check(#[from] TransactionError),
+    /// It is refused in context.
+    #[error(transparent)]
+    Order(#[from] OrderRefusal),
+    /// The node is stopping.
+    #[error("this node is stopping")]
+    Stopping,
+}
+
+/// What became of a submitted block.
+#[derive(Clone, Debug)]
+pub enum Submission {
+    /// The core judged it.
+    Judged(Box<BlockAnswer>),
+    /// It breaks a rule in isolation. Without an id where its bytes are no block.
+    Unchecked {
+        /// The header's id, if there is a header.
+        id: Option<Hash>,
+        /// What it breaks.
+        error: BlockCheckError,
+    },
+}
+
+/// Why a block cannot be submitted at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// This node did not make that template, or has forgotten it.
+    #[error("this node knows no such template: ask for a new one")]
+    UnknownTemplate,
+    /// The node is stopping.
+    #[error("this node is stopping")]
+    Stopping,
+}
+
+/// Callers that wait for the core's answers.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    pub(crate) orders: HashMap<Ticket, oneshot::Sender<OrderAnswer>>,
+    pub(crate) blocks: HashMap<Ticket, oneshot::Sender<BlockAnswer>>,
+    pub(crate) templates: HashMap<Ticket, oneshot::Sender<TemplateAnswer>>,
+}
+
+#[derive(Debug, Default)]
+struct Templates {
+    by_id: HashMap<Hash, Arc<Template>>,
+    order: VecDeque<Hash>,
+}
+
+impl Templates {
+    fn keep(&mut self, id: Hash, template: Arc<Template>) {
+        if self.by_id.insert(id, template).is_none() {
+            self.order.push_back(id);
+        }
+        if self.order.len() > MAX_TEMPLATES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_id.remove(&oldest);
+        }
+    }
+}
+
+/// The handle.
+#[derive(Clone, Debug)]
+pub struct NodeHandle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) reader: Reader,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) network: Option<Network>,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) waiting: Mutex<Waiting>,
+    pub(crate) tickets: AtomicU64,
+    /// Counts every change of the tip or the mempool.
+    pub(crate) changes: watch::Sender<u64>,
+    pub(crate) sync: watch::Sender<SyncState>,
+    templates: Mutex<Templates>,
+}
+
+impl NodeHandle {
+    pub(crate) fn new(
+        reader: Reader,
+        clock: Clock,
+        metrics: Metrics,
+        network: Option<Network>,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
+        let shared = Shared {
+            reader,
+            clock,
+            metrics,
+            network,
+            events,
+            waiting: Mutex::default(),
+            tickets: AtomicU64::new(0),
+            changes: watch::Sender::new(0),
+            sync: watch::Sender::new(SyncState::Synced),
+            templates: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The ledger, to read.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.shared.reader
+    }
+
+    /// The network's parameters.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        self.shared.reader.genesis().params()
+    }
+
+    /// This node's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// The node's metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// The network, unless the node runs alone.
+    #[must_use]
+    pub fn network(&self) -> Option<&Network> {
+        self.shared.network.as_ref()
+    }
+
+    /// Where the node stands in following the chain.
+    #[must_use]
+    pub fn sync_state(&self) -> SyncState {
+        *self.shared.sync.borrow()
+    }
+
+    /// Wakes at every change of the tip or the mempool.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes.subscribe()
+    }
+
+    fn ticket(&self) -> Ticket {
+        Ticket(self.shared.tickets.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Decodes and checks an order in isolation, off this task.
+    ///
+    /// # Errors
+    /// The C or T rule it breaks.
+    pub async fn check_order(&self, bytes: Vec<u8>) -> Result<CheckedTransaction, Refusal> {
+        let transaction: Transaction = codec::decode(&bytes)?;
+        let known = self.shared.reader.waiting_order(&transaction.body.txid());
+        if let Some(known) = known.filter(|known| known.bytes() == bytes) {
+            return Ok(known);
+        }
+        let genesis = self.shared.reader.genesis().clone();
+        let check = move || check_transaction(genesis.params(), &genesis.hash(), transaction);
+        Ok(tokio::task::spawn_blocking(check).await.map_err(|_| Refusal::Stopping)??)
+    }
+
+    /// Hands a checked order to the core: admitted and published, known, or refused.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub async fn submit_order(&self, order: CheckedTransaction) -> Result<Admitted, Refusal> {
+        let ticket = self.ticket();
+        self.order_event(ticket, Event::Orders { source: OrderSource::Local(ticket), orders: vec![order] }).await
+    }
+
+    /// What [`NodeHandle::submit_order`] would say, changing nothing.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    pub async fn validate_order(&self, order: CheckedTransaction) -> Result<Admitted, Refusal> {
+        let ticket = self.ticket();
+        self.order_event(ticket, Event::Validate { ticket, order }).await
+    }
+
+    async fn order_event(&self, ticket: Ticket, event: Event) -> Result<Admitted, Refusal> {
+        let (sender, answer) = oneshot::channel();
+        self.shared.waiting.lock().orders.insert(ticket, sender);
+        self.send(event).await.ok_or(Refusal::Stopping)?;
+        let (_, admitted) = answer.await.map_err(|_| Refusal::Stopping)??;
+        Ok(admitted)
+    }
+
+    /// A template for a miner, and the name under which it may be submitted.
+    ///
+    /// # Errors
+    /// Why there is none; `None` where the node is stopping.
+    pub async fn template(
+        &self,
+        miner: PublicKey,
+    ) -> Option<Result<(Hash, Arc<Template>), TemplateRefusal>> {
+        let ticket = self.ticket();
+        let (sender, answer) = oneshot::channel();
+        self.shared.waiting.lock().templates.insert(ticket, sender);
+        self.send(Event::Template { ticket, miner }).await?;
+        let answer = answer.await.ok()?;
+        Some(answer.map(|(id, template)| {
+            let template = Arc::new(template);
+            self.shared.templates.lock().keep(id, template.clone());
+            (id, template)
+        }))
+    }
+
+    /// Submits the nonce found for a template of this node, with the miner's signature.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub async fn submit_template(
+        &self,
+        id: &Hash,
+        nonce: u64,
+        signature: Signature,
+    ) -> Result<Submission, SubmitError> {
+        let template = self.shared.templates.lock().by_id.get(id).cloned();
+        let template = template.ok_or(SubmitError::UnknownTemplate)?;
+        let mut header = template.header;
+        header.nonce = nonce;
+        let header = SignedHeader { header, signature };
+        self.submit_block(block_bytes(&header, &template.transactions)).await
+    }
+
+    /// Signs and submits the nonce that this node's own miner found.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub(crate) async fn submit_own(
+        &self,
+        template: &Template,
+        nonce: u64,
+        key: &SecretKey,
+    ) -> Result<Submission, SubmitError> {
+        let mut header = template.header;
+        header.nonce = nonce;
+        let signature = key.sign(&block_message(&header.id()));
+        self.submit_block(block_bytes(&SignedHeader { header, signature }, &template.transactions)).await
+    }
+
+    /// Submits a whole block: checked off this task, then judged by the core.
+    ///
+    /// # Errors
+    /// [`SubmitError::Stopping`].
+    pub async fn submit_block(&self, bytes: Vec<u8>) -> Result<Submission, SubmitError> {
+        let id = bytes.first_chunk().map(|header| SignedHeader::from_bytes(header).header.id());
+        let block = match self.check_block(bytes).await.ok_or(SubmitError::Stopping)? {
+            Ok(block) => block,
+            Err(error) => return Ok(Submission::Unchecked { id, error }),
+        };
+        let ticket = self.ticket();
+        let (sender, answer) = oneshot::channel();
+        self.shared.waiting.lock().blocks.insert(ticket, sender);
+        let event = Event::Block { source: BlockSource::Local(ticket), block: Arc::new(block) };
+        self.send(event).await.ok_or(SubmitError::Stopping)?;
+        let answer = answer.await.map_err(|_| SubmitError::Stopping)?;
+        Ok(Submission::Judged(Box::new(answer)))
+    }
+
+    async fn check_block(&self, bytes: Vec<u8>) -> Option<Result<CheckedBlock, BlockCheckError>> {
+        let reader = self.shared.reader.clone();
+        tokio::task::spawn_blocking(move || check_block(&reader, bytes)).await.ok()
+    }
+
+    pub(crate) async fn send(&self, event: Event) -> Option<()> {
+        self.shared.events.send(event).await.ok()
+    }
+}
+
+/// Checks a block in isolation; orders that wait here were checked when they came.
+pub(crate) fn check_block(reader: &Reader, bytes: Vec<u8>) -> Result<CheckedBlock, BlockCheckError> {
+    let genesis = reader.genesis();
+    CheckedBlock::check(genesis.params(), &genesis.hash(), bytes, &|leaf| reader.waiting_leaf(leaf))
+}

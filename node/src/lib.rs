@@ -1,0 +1,27 @@
+//! The node: one state machine, with drivers around it that turn the world into events and effects into the
+//! world.
+//!
+//! - [`core`]: the state machine; it owns the ledger and is owned by one thread
+//! - `driver`: that thread, the network, the miner
+//! - [`handle`]: what servers hold of a running node
+//! - [`server`]: JSON-RPC, health and metrics on one port
+//! - [`node`]: a running node, put together; what the daemon and the tests start
+//! - `daemon`, `cli`, `config`, `datadir`, `init`, `dev`, `logging`, `exit`: the program `printsyd`
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod core;
+pub mod daemon;
+pub mod datadir;
+pub mod dev;
+mod driver;
+pub mod exit;
+pub mod handle;
+pub mod init;
+pub mod logging;
+pub mod metrics;
+pub mod node;
+pub mod server;
+
+pub use driver::MiningMode;

@@ -1,0 +1,13 @@
+//! `printsyd`: the program of one node. All of it is in the library; this is the way in and the way out.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use printsy_node::cli::{Cli, execute};
+
+fn main() -> ExitCode {
+    match execute(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

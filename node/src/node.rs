@@ -1,0 +1,266 @@
+//! A running node, put together from its parts: what the daemon and the tests start and stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use printsy_consensus::{Genesis, SecretKey};
+use printsy_ledger::store::{
+    Disk, FileDisk, Index, MemoryDisk, MemoryIndex, SledIndex, StoreError,
+};
+use printsy_ledger::{Ledger, LedgerError, OpenReport};
+use printsy_miner::Miner;
+use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::clock::Clock;
+use crate::core::{Core, Event};
+use crate::driver::{
+    CoreThread, EVENT_QUEUE, Mining, MiningMode, run_network, spawn_core, spawn_miner,
+};
+use crate::handle::NodeHandle;
+use crate::metrics::Metrics;
+use crate::server::{Server, ServerError, ServerOptions, serve};
+
+/// How often the core is told that time passed.
+const TICK: Duration = Duration::from_millis(200);
+/// How long a task may take to end once the node has stopped.
+const TASK_PATIENCE: Duration = Duration::from_secs(3);
+/// The folder of the index inside a datadir.
+const INDEX_FOLDER: &str = "index";
+
+/// Where a node keeps its ledger.
+#[derive(Clone, Debug)]
+pub enum Storage {
+    /// In memory: gone when it stops.
+    Memory,
+    /// In a folder, which nobody else uses meanwhile.
+    Datadir(PathBuf),
+}
+
+/// How a node mines.
+#[derive(Clone, Debug)]
+pub struct MiningOptions {
+    /// The key that signs its blocks.
+    pub key: SecretKey,
+    /// How many threads search.
+    pub threads: usize,
+    /// When it mines.
+    pub mode: MiningMode,
+    /// Whether it waits for its first peer before it mines.
+    pub wait_for_peer: bool,
+}
+
+/// All that a node is started with.
+pub struct NodeOptions {
+    /// The network's genesis.
+    pub genesis: Arc<Genesis>,
+    /// Where it keeps its ledger.
+    pub storage: Storage,
+    /// The network it joins; none for a node that runs alone.
+    pub network: Option<printsy_p2p::Config>,
+    /// How it mines, if it does.
+    pub mining: Option<MiningOptions>,
+    /// The servers it offers, if any.
+    pub server: Option<ServerOptions>,
+    /// Its clock.
+    pub clock: Clock,
+}
+
+/// Why a node does not start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The ledger's trouble.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The network's trouble.
+    #[error(transparent)]
+    Network(#[from] printsy_p2p::Error),
+    /// The miner's trouble.
+    #[error(transparent)]
+    Miner(#[from] printsy_miner::Error),
+    /// The server's trouble.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The system gives no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+impl From<StoreError> for NodeError {
+    fn from(error: StoreError) -> Self {
+        Self::Ledger(error.into())
+    }
+}
+
+/// A running node.
+#[derive(Debug)]
+pub struct Node {
+    handle: NodeHandle,
+    core: CoreThread,
+    server: Option<Server>,
+    tasks: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+    opened: OpenReport,
+}
+
+impl Node {
+    /// Starts a node: the ledger first, then the network, the servers, the miner.
+    ///
+    /// # Errors
+    /// [`NodeError`]; whatever was started is stopped again.
+    pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let (ledger, opened) = open_ledger(options.genesis, options.storage)?;
+        let (network, network_events) = match options.network {
+            Some(config) => {
+                let (network, events) = printsy_p2p::start(config, &mut registry).await?;
+                (Some(network), Some(events))
+            }
+            None => (None, None),
+        };
+        let (events, queue) = mpsc::channel(EVENT_QUEUE);
+        let handle =
+            NodeHandle::new(ledger.reader(), options.clock, metrics.clone(), network.clone(), events);
+        let server = match options.server {
+            Some(options) => Some(serve(options, handle.clone(), Arc::new(registry)).await?),
+            None => None,
+        };
+        let core = spawn_core(Core::new(ledger, metrics), queue, handle.clone()).map_err(NodeError::Thread)?;
+        let (stop, stopping) = watch::channel(false);
+        let mut tasks = vec![tokio::spawn(tick(handle.clone()))];
+        if let Some(events) = network_events {
+            tasks.push(tokio::spawn(run_network(handle.clone(), events)));
+        }
+        let mut node = Self { handle, core, server, tasks, stop, opened };
+        if let Some(mining) = options.mining {
+            node.start_mining(mining, stopping)?;
+        }
+        Ok(node)
+    }
+
+    fn start_mining(
+        &mut self,
+        options: MiningOptions,
+        stopping: watch::Receiver<bool>,
+    ) -> Result<(), NodeError> {
+        let mining = Mining {
+            key: options.key,
+            miner: Miner::new(options.threads)?,
+            mode: options.mode,
+            wait_for_peer: options.wait_for_peer,
+        };
+        self.tasks.push(spawn_miner(self.handle.clone(), mining, stopping));
+        Ok(())
+    }
+
+    /// What servers and tests hold of it.
+    #[must_use]
+    pub fn handle(&self) -> &NodeHandle {
+        &self.handle
+    }
+
+    /// Its servers.
+    #[must_use]
+    pub fn server(&self) -> Option<&Server> {
+        self.server.as_ref()
+    }
+
+    /// What opening the ledger found.
+    #[must_use]
+    pub fn opened(&self) -> &OpenReport {
+        &self.opened
+    }
+
+    /// Waits until the node cannot go on.
+    ///
+    /// # Errors
+    /// Always: why.
+    pub async fn failed(&mut self) -> Result<(), NodeError> {
+        let network = self.handle.network().cloned();
+        let network = async move {
+            match network {
+                Some(network) => network.closed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            result = self.core.ended() => Ok(result?),
+            result = network => Ok(result?),
+        }
+    }
+
+    /// Stops the node: servers first, so that whoever waits is answered; then the miner, the network, and last
+    /// the core, which writes the checkpoint.
+    ///
+    /// # Errors
+    /// Where the last write fails; nothing is lost, the next start catches up from the journal.
+    pub async fn stop(mut self) -> Result<(), NodeError> {
+        self.stop.send_replace(true);
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+        if let Some(network) = self.handle.network() {
+            network.shutdown();
+            if let Err(error) = network.closed().await {
+                tracing::warn!(%error, "the network did not end well");
+            }
+        }
+        // Where the core is gone already, there is nobody to tell.
+        let _ = self.handle.send(Event::Stop).await;
+        let result = self.core.ended().await;
+        self.core.join();
+        // Each of them ends by itself now; what they hold of the ledger is let go before this returns.
+        for mut task in self.tasks {
+            if timeout(TASK_PATIENCE, &mut task).await.is_err() {
+                tracing::warn!("a task did not end in time");
+                task.abort();
+            }
+        }
+        Ok(result?)
+    }
+}
+
+async fn tick(node: NodeHandle) {
+    let mut interval = interval(TICK);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        if node.send(Event::Tick).await.is_none() {
+            return;
+        }
+    }
+}
+
+fn open_ledger(genesis: Arc<Genesis>, storage: Storage) -> Result<(Ledger, OpenReport), NodeError> {
+    let (disk, index): (Arc<dyn Disk>, Arc<dyn Index>) = match storage {
+        Storage::Memory => (Arc::new(MemoryDisk::default()), Arc::new(MemoryIndex::default())),
+        Storage::Datadir(path) => {
+            let disk = FileDisk::open(&path).map_err(|source| StoreError::Io {
+                what: "open",
+                file: path.display().to_string(),
+                source: Arc::new(source),
+            })?;
+            (Arc::new(disk), Arc::new(open_index(&path.join(INDEX_FOLDER))?))
+        }
+    };
+    let (ledger, report) = Ledger::open(genesis, disk, index)?;
+    let (height, moves) = (report.height, report.moves_applied);
+    tracing::info!(height, checkpoint = report.checkpoint_height, moves, "ledger open");
+    Ok((ledger, report))
+}
+
+/// Opens the index; one that cannot be opened is thrown away, for the journal makes it again.
+fn open_index(path: &std::path::Path) -> Result<SledIndex, StoreError> {
+    match SledIndex::open(path) {
+        Err(StoreError::Index(why)) => {
+            tracing::warn!(%why, "the index cannot be opened; making it again from the journal");
+            SledIndex::wipe(path)?;
+            SledIndex::open(path)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,103 @@
+//! `getHeader`, `getBlock`: one block of the chain by its height, or any that was ever on it by its id.
+//!
+//! Block 0 has a header and no body. A block off the chain has no confirmations.
+
+use std::sync::Arc;
+
+use printsy_consensus::{Block, EMPTY_BLOCK_BYTES, Hash, SignedHeader, codec};
+use printsy_ledger::{LedgerError, Reader};
+use printsy_rpc::block::{
+    BlockInfo, BlockSelector, GetBlock, GetBlockParams, GetHeader, GetHeaderParams, HeaderInfo, Transactions,
+    Verbosity,
+};
+use printsy_rpc::transaction::TransactionInfo;
+use printsy_rpc::{RpcError, TransactionHex};
+
+use super::chain::count;
+use super::context::Context;
+use super::errors;
+use super::methods::{Caller, Serve};
+
+impl Serve for GetHeader {
+    async fn answer(context: Arc<Context>, params: GetHeaderParams, _: Caller) -> Result<HeaderInfo, RpcError> {
+        let info = context.read(move |reader| read_header(reader, params.block)).await?;
+        info.ok_or_else(unknown)
+    }
+}
+
+impl Serve for GetBlock {
+    async fn answer(context: Arc<Context>, params: GetBlockParams, _: Caller) -> Result<BlockInfo, RpcError> {
+        let verbosity = params.verbosity.unwrap_or_default();
+        let info = context.read(move |reader| read_block(reader, params.block, verbosity)).await?;
+        info.ok_or_else(unknown)
+    }
+}
+
+fn unknown() -> RpcError {
+    errors::not_found("this node knows no such block")
+}
+
+fn read_header(reader: &Reader, selector: BlockSelector) -> Result<Option<HeaderInfo>, LedgerError> {
+    let height = match selector {
+        BlockSelector::Height(height) => Some(height.get()),
+        BlockSelector::Hash(hash) => reader.height_on_chain(&hash.into())?,
+    };
+    if let Some(height) = height {
+        let record = reader.header_at(height)?;
+        return Ok(record.map(|record| header_info(reader, &record.signed, true)));
+    }
+    let BlockSelector::Hash(hash) = selector else { return Ok(None) };
+    let stored = reader.block(&hash.into())?;
+    Ok(stored.map(|stored| header_info(reader, &stored.record.signed, stored.on_chain)))
+}
+
+fn header_info(reader: &Reader, signed: &SignedHeader, on_chain: bool) -> HeaderInfo {
+    let snapshot = reader.snapshot();
+    let above = snapshot.tip.height().saturating_sub(signed.header.height);
+    let confirmations = if on_chain { above.saturating_add(1) } else { 0 };
+    let miner = snapshot.miner(&signed.header.miner);
+    let name = miner.map(|miner| String::from_utf8_lossy(&miner.name).into_owned());
+    HeaderInfo::new(signed, name, confirmations)
+}
+
+fn read_block(
+    reader: &Reader,
+    selector: BlockSelector,
+    verbosity: Verbosity,
+) -> Result<Option<BlockInfo>, LedgerError> {
+    if is_genesis(reader, selector) {
+        let block = Block { header: *reader.genesis().header(), transactions: Vec::new() };
+        return Ok(Some(block_info(reader, &block, EMPTY_BLOCK_BYTES, true, verbosity)));
+    }
+    let stored = match selector {
+        BlockSelector::Height(height) => reader.block_at(height.get())?,
+        BlockSelector::Hash(hash) => reader.block(&hash.into())?,
+    };
+    Ok(stored.map(|stored| block_info(reader, &stored.block, stored.bytes.len(), stored.on_chain, verbosity)))
+}
+
+fn is_genesis(reader: &Reader, selector: BlockSelector) -> bool {
+    match selector {
+        BlockSelector::Height(height) => height.get() == 0,
+        BlockSelector::Hash(hash) => Hash::from(hash) == reader.genesis().hash(),
+    }
+}
+
+fn block_info(
+    reader: &Reader,
+    block: &Block,
+    size: usize,
+    on_chain: bool,
+    verbosity: Verbosity,
+) -> BlockInfo {
+    let transactions = &block.transactions;
+    let transactions = match verbosity {
+        Verbosity::Ids => Transactions::Ids(transactions.iter().map(|tx| tx.body.txid().into()).collect()),
+        Verbosity::Full => Transactions::Full(transactions.iter().map(TransactionInfo::from).collect()),
+        Verbosity::Hex => {
+            let hex = |tx| TransactionHex::new(codec::encode(tx)).expect("a transaction is as long as one may be");
+            Transactions::Hex(transactions.iter().map(hex).collect())
+        }
+    };
+    BlockInfo { header: header_info(reader, &block.header, on_chain), size: count(size), transactions }
+}

@@ -1,0 +1,101 @@
+//! What the methods share: the node, what the server may do, and the two events that end a wait.
+//!
+//! Waiters look again at each new tip and not at each change of the mempool: an order that waits leaves the
+//! mempool only when the tip moves. One task watches the node for all of them.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use printsy_consensus::{Hash, SecretKey};
+use printsy_ledger::{LedgerError, Reader};
+use printsy_rpc::RpcError;
+use tokio::sync::watch;
+
+use super::ServerOptions;
+use super::admin::Generator;
+use super::errors;
+use crate::handle::NodeHandle;
+
+/// What the methods share.
+pub(super) struct Context {
+    pub(super) node: NodeHandle,
+    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) generator: Option<Generator>,
+    pub(super) expects_peers: bool,
+    tips: watch::Sender<Hash>,
+    /// The last trouble with the storage that was logged: the same is not logged at every call.
+    trouble: Mutex<String>,
+}
+
+impl Context {
+    pub(super) fn new(node: NodeHandle, options: &ServerOptions, stopping: watch::Receiver<bool>) -> Self {
+        let tip = node.reader().snapshot().tip.id();
+        Self {
+            node,
+            stopping,
+            generator: options.generate_key.clone().map(|key: SecretKey| Generator::new(key)),
+            expects_peers: options.expects_peers,
+            tips: watch::Sender::new(tip),
+            trouble: Mutex::default(),
+        }
+    }
+
+    /// The tips to come.
+    pub(super) fn tips(&self) -> watch::Receiver<Hash> {
+        self.tips.subscribe()
+    }
+
+    /// Passes each new tip on, for as long as the node changes.
+    pub(super) async fn follow_tip(&self) {
+        let mut changes = self.node.changes();
+        loop {
+            let tip = self.node.reader().snapshot().tip.id();
+            self.tips.send_if_modified(|shown| std::mem::replace(shown, tip) != tip);
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Reads what may touch the disk, off the async threads.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Reader) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        let reader = self.node.reader().clone();
+        match tokio::task::spawn_blocking(move || read(&reader)).await {
+            Ok(result) => result.map_err(|error| self.storage(&error)),
+            Err(error) => Err(crashed(&error)),
+        }
+    }
+
+    /// What a caller is told of this node's trouble; the operator is told once.
+    pub(super) fn storage(&self, error: &LedgerError) -> RpcError {
+        let text = error.to_string();
+        let mut trouble = self.trouble.lock();
+        if *trouble != text {
+            tracing::error!(%error, "cannot read what a caller asked for");
+            *trouble = text;
+        }
+        errors::storage("this node cannot read what was asked for; its operator is told why")
+    }
+}
+
+/// Runs to its end whether or not the caller stays: what was begun with the core is not left half asked.
+pub(super) async fn detached<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> Result<T, RpcError> {
+    tokio::spawn(task).await.map_err(|error| crashed(&error))
+}
+
+fn crashed(error: &tokio::task::JoinError) -> RpcError {
+    tracing::error!(%error, "a call did not end well");
+    RpcError::internal()
+}
+
+/// Resolves once the server is told to stop, or is gone.
+pub(super) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error says that the sender is gone, which is a stop too.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,102 @@
+//! `/livez`, `/readyz`, `/metrics`: whether the process answers, whether it is of use, and its numbers.
+//!
+//! Ready means that a shop may send its orders here. The checks are cheap and read memory alone, for a load
+//! balancer asks every second.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::encoding::text::encode;
+use serde::Serialize;
+
+use super::context::Context;
+use super::http::Front;
+use crate::core::{MAX_INDEX_LAG_ROWS, SyncState};
+
+/// A tip older than this many times the network's interval, and than [`OLD_TIP_MS`], is worth an alarm.
+const OLD_TIP_INTERVALS: u64 = 30;
+/// No tip younger than this is worth an alarm, ms.
+const OLD_TIP_MS: u64 = 60_000;
+
+/// The type of what Prometheus reads.
+const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// One thing that makes a node ready.
+#[derive(Clone, Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    detail: String,
+}
+
+/// `/livez`: the process answers.
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// `/readyz`: 200, or 503 with what fails; `?verbose` tells all.
+pub(super) async fn ready(State(front): State<Arc<Front>>, RawQuery(query): RawQuery) -> Response {
+    let checks = checks(&front.context);
+    let is_ready = checks.iter().all(|check| check.ok);
+    let verbose = query.is_some_and(|query| query.split('&').any(|part| part.starts_with("verbose")));
+    let told: Vec<&Check> = checks.iter().filter(|check| verbose || !check.ok).collect();
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let json = serde_json::to_string(&told).expect("a list of names and sentences is always JSON");
+    (status, [(CONTENT_TYPE, "application/json")], json).into_response()
+}
+
+/// `/metrics`: for Prometheus.
+pub(super) async fn metrics(State(front): State<Arc<Front>>) -> Response {
+    let mut text = String::new();
+    match encode(&mut text, &front.registry) {
+        Ok(()) => ([(CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+fn checks(context: &Context) -> Vec<Check> {
+    let mut checks = vec![synced(context), storage(context), tip(context)];
+    if context.expects_peers {
+        checks.push(peers(context));
+    }
+    checks
+}
+
+fn synced(context: &Context) -> Check {
+    let height = context.node.reader().snapshot().tip.height();
+    let (ok, detail) = match context.node.sync_state() {
+        SyncState::Synced => (true, format!("at height {height}")),
+        SyncState::Syncing { best } => (false, format!("at height {height} of {best}")),
+    };
+    Check { name: "synced", ok, detail }
+}
+
+fn storage(context: &Context) -> Check {
+    let reader = context.node.reader();
+    let (ok, detail) = match (reader.index_failure(), reader.index_lag()) {
+        // Why is told to the operator by the log: paths are nobody else's business.
+        (Some(_), _) => (false, "the index failed".to_owned()),
+        (None, lag) => (lag <= MAX_INDEX_LAG_ROWS, format!("the index is {lag} rows behind the journal")),
+    };
+    Check { name: "storage", ok, detail }
+}
+
+fn tip(context: &Context) -> Check {
+    let time = context.node.reader().snapshot().tip.header.header().time;
+    let age = context.node.clock().now().saturating_sub(time);
+    let old = context.node.params().target_interval_ms.saturating_mul(OLD_TIP_INTERVALS).max(OLD_TIP_MS);
+    // A network of one makes blocks when there is something to put into them.
+    let ok = age <= old || !context.expects_peers;
+    Check { name: "tip", ok, detail: format!("{} seconds old", age / 1_000) }
+}
+
+fn peers(context: &Context) -> Check {
+    let count = context.node.network().map_or(0, printsy_p2p::Network::peer_count);
+    Check { name: "peers", ok: count > 0, detail: format!("{count} connected") }
+}

@@ -1,0 +1,110 @@
+//! Whose pages may call a server that has no password: the answer to DNS rebinding.
+//!
+//! A browser tells which name a page believes it talks to (`Host`) and where the page came from (`Origin`). A
+//! server bound to the loopback is called by its own machine alone, so both must name it: a foreign name that
+//! resolves to 127.0.0.1 is an attack. WebSockets know no same-origin policy, so `Origin` is looked at wherever
+//! the server is bound. There is no CORS: no page of another origin ever reads an answer.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use axum::http::header::{HOST, HeaderName, ORIGIN};
+use axum::http::{HeaderMap, Uri};
+
+/// The names under which callers may know this server.
+#[derive(Clone, Debug)]
+pub(super) struct Hosts {
+    /// `None`: any name.
+    names: Option<Arc<[String]>>,
+}
+
+impl Hosts {
+    /// The names of a server bound to `ip`: for the loopback its own and `configured`, else any.
+    pub(super) fn new(ip: IpAddr, configured: &[String]) -> Self {
+        let names = configured.iter().map(|name| host_of(name).to_ascii_lowercase()).collect();
+        Self { names: ip.is_loopback().then_some(names) }
+    }
+
+    /// Whether a request may be answered.
+    pub(super) fn allow(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let authority = uri.authority().map(|authority| authority.as_str());
+        let Some(host) = authority.or_else(|| single(headers, &HOST)) else { return false };
+        self.knows(host) && self.allow_origin(host, headers)
+    }
+
+    fn knows(&self, authority: &str) -> bool {
+        let Some(names) = &self.names else { return true };
+        let host = host_of(authority);
+        let is_loopback = match host.parse::<Ipv4Addr>() {
+            Ok(ip) => ip.is_loopback(),
+            Err(_) => host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback()),
+        };
+        is_loopback || host.eq_ignore_ascii_case("localhost") || names.contains(&host.to_ascii_lowercase())
+    }
+
+    /// No page, a page of this machine where the server is the machine's own, or a page of this very server.
+    fn allow_origin(&self, host: &str, headers: &HeaderMap) -> bool {
+        if !headers.contains_key(ORIGIN) {
+            return true;
+        }
+        let origin = single(headers, &ORIGIN).and_then(|origin| origin.split_once("://"));
+        let Some((_, origin)) = origin else { return false };
+        origin.eq_ignore_ascii_case(host) || (self.names.is_some() && self.knows(origin))
+    }
+}
+
+/// A header that stands there once, as text.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+/// The host of `host`, `host:port` or `[v6]:port`.
+fn host_of(authority: &str) -> &str {
+    if let Some(rest) = authority.strip_prefix('[') {
+        return rest.split(']').next().unwrap_or(rest);
+    }
+    match authority.split_once(':') {
+        Some((host, port)) if !port.contains(':') => host,
+        _ => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(hosts: &Hosts, host: &str, origin: Option<&str>) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, host.parse().unwrap());
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, origin.parse().unwrap());
+        }
+        hosts.allow(&Uri::from_static("/"), &headers)
+    }
+
+    #[test]
+    fn a_loopback_server_answers_to_its_own_names_alone() {
+        let hosts = Hosts::new("127.0.0.1".parse().unwrap(), &["Shop.local:80".to_owned()]);
+        for host in ["localhost", "LOCALHOST:8645", "127.0.0.1:8645", "127.1.2.3", "[::1]:8645", "shop.local"] {
+            assert!(allowed(&hosts, host, None), "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example:8645", "localhost.evil.example", "10.0.0.1", ""] {
+            assert!(!allowed(&hosts, host, None), "{host}");
+        }
+        assert!(!hosts.allow(&Uri::from_static("/"), &HeaderMap::new()), "no host at all");
+    }
+
+    #[test]
+    fn a_page_of_another_origin_calls_nobody() {
+        let own = Hosts::new("::1".parse().unwrap(), &[]);
+        assert!(allowed(&own, "localhost:8645", Some("http://localhost:3000")));
+        assert!(!allowed(&own, "localhost:8645", Some("https://evil.example")));
+        assert!(!allowed(&own, "localhost:8645", Some("null")));
+        let open = Hosts::new("0.0.0.0".parse().unwrap(), &[]);
+        assert!(allowed(&open, "node.example:8645", None));
+        assert!(allowed(&open, "node.example:8645", Some("http://node.example:8645")));
+        assert!(!allowed(&open, "node.example:8645", Some("http://localhost")));
+    }
+}

@@ -1,0 +1,202 @@
+//! The routes of the one port: JSON-RPC at `/` by POST and WebSocket, health and metrics by GET.
+//!
+//! A body is read here, bounded in size, in time and, where it is large, together with all others; jsonrpsee
+//! only ever sees it whole. What is wrong before there is a call is answered by an HTTP status.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use futures::StreamExt;
+use jsonrpsee::core::middleware::RpcServiceBuilder;
+use jsonrpsee::server::{
+    BatchRequestConfig, Methods, PingConfig, RegisterMethodError, Server, ServerConfig, ServerHandle,
+    StopHandle, TowerService, http as answers, stop_channel, ws,
+};
+use prometheus_client::registry::Registry;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+use tower::Service;
+use tower::layer::util::{Identity, Stack};
+
+use super::context::Context;
+use super::gate::GateLayer;
+use super::limits::{
+    BODY_TIME, LARGE_BODIES_KIB, MAX_WEBSOCKETS, SMALL_BODY_BYTES, WEBSOCKET_ANSWERS, WEBSOCKET_BYTES,
+    answer_bytes,
+};
+use super::{ServerOptions, health, methods};
+
+type Calls = TowerService<Stack<GateLayer, Identity>, Identity>;
+
+/// What the routes share.
+pub(super) struct Front {
+    pub(super) context: Arc<Context>,
+    pub(super) registry: Arc<Registry>,
+    http: Calls,
+    websocket: Calls,
+    max_body: u32,
+    large_bodies: Semaphore,
+    sessions: Arc<Semaphore>,
+    /// Tells WebSocket sessions to end.
+    end: ServerHandle,
+}
+
+/// Keeps a WebSocket session counted; only ever held.
+#[derive(Clone, Debug)]
+struct Session {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+impl Front {
+    /// The routes' share, with every method registered.
+    pub(super) fn new(
+        context: Arc<Context>,
+        options: &ServerOptions,
+        registry: Arc<Registry>,
+    ) -> Result<Arc<Self>, RegisterMethodError> {
+        let methods: Methods = methods::all(context.clone())?.into();
+        let (stop, end) = stop_channel();
+        let answer = answer_bytes(context.node.params());
+        let http = config(options, options.max_body_bytes, answer).build();
+        let websocket = config(options, options.max_body_bytes.min(WEBSOCKET_BYTES), answer)
+            .set_message_buffer_capacity(WEBSOCKET_ANSWERS)
+            .enable_ws_ping(PingConfig::default())
+            .build();
+        Ok(Arc::new(Self {
+            http: calls(http, methods.clone(), stop.clone()),
+            websocket: calls(websocket, methods, stop),
+            max_body: options.max_body_bytes,
+            large_bodies: Semaphore::new(LARGE_BODIES_KIB),
+            sessions: Arc::new(Semaphore::new(MAX_WEBSOCKETS)),
+            context,
+            registry,
+            end,
+        }))
+    }
+
+    /// The routes.
+    pub(super) fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route("/", any(call))
+            .route("/livez", get(health::live))
+            .route("/readyz", get(health::ready))
+            .route("/metrics", get(health::metrics))
+            .with_state(self)
+    }
+
+    /// Ends the WebSocket sessions and waits until they have.
+    pub(super) async fn end_sessions(&self) {
+        // Where nobody listens there is no session.
+        let _ = self.end.stop();
+        let all = u32::try_from(MAX_WEBSOCKETS).expect("a small constant");
+        // The semaphore is never closed, so this only ever waits.
+        drop(self.sessions.acquire_many(all).await);
+    }
+
+    /// A place for a body of this size among the large ones; `Err` where there is none now.
+    fn place_for(&self, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, StatusCode> {
+        if bytes <= SMALL_BODY_BYTES {
+            return Ok(None);
+        }
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        self.large_bodies.try_acquire_many(kib).map(Some).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+    }
+}
+
+fn config(
+    options: &ServerOptions,
+    request: u32,
+    answer: u32,
+) -> jsonrpsee::server::ServerConfigBuilder {
+    ServerConfig::builder()
+        .max_request_body_size(request)
+        .max_response_body_size(answer)
+        .max_connections(u32::try_from(options.max_connections).unwrap_or(u32::MAX))
+        .max_subscriptions_per_connection(0)
+        .set_batch_request_config(BatchRequestConfig::Limit(options.max_batch))
+}
+
+fn calls(config: ServerConfig, methods: Methods, stop: StopHandle) -> Calls {
+    Server::builder()
+        .set_config(config)
+        .set_rpc_middleware(RpcServiceBuilder::new().layer(GateLayer))
+        .to_service_builder()
+        .build(methods, stop)
+}
+
+/// `/`: a WebSocket, or calls by POST.
+async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
+    if ws::is_upgrade_request(&request) {
+        return open_session(&front, request).await;
+    }
+    if request.method() != Method::POST {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "POST")], "calls come by POST\n").into_response();
+    }
+    if !answers::is_json(request.headers().get(CONTENT_TYPE)) {
+        let sentence = "calls have the content type application/json\n";
+        return (StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence).into_response();
+    }
+    let max = usize::try_from(front.max_body).unwrap_or(usize::MAX);
+    let length = request.headers().get(CONTENT_LENGTH).and_then(length_of);
+    if length.is_some_and(|length| length > max) {
+        return answers::response::too_large(front.max_body).map(Body::new);
+    }
+    let _place = match front.place_for(length.unwrap_or(max)) {
+        Ok(place) => place,
+        Err(status) => return (status, "too many large bodies at once\n").into_response(),
+    };
+    let (parts, body) = request.into_parts();
+    match timeout(BODY_TIME, read(body, max)).await {
+        Err(_) => (StatusCode::REQUEST_TIMEOUT, "the body took too long\n").into_response(),
+        Ok(Err(BadBody::TooLarge)) => answers::response::too_large(front.max_body).map(Body::new),
+        Ok(Err(BadBody::Broken)) => answers::response::malformed().map(Body::new),
+        Ok(Ok(bytes)) => pass(front.http.clone(), Request::from_parts(parts, Body::from(bytes))).await,
+    }
+}
+
+async fn open_session(front: &Front, mut request: Request) -> Response {
+    let Ok(permit) = front.sessions.clone().try_acquire_owned() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "too many sessions at once\n").into_response();
+    };
+    request.extensions_mut().insert(Session { _permit: Arc::new(permit) });
+    pass(front.websocket.clone(), request).await
+}
+
+async fn pass(mut calls: Calls, request: Request) -> Response {
+    match calls.call(request).await {
+        Ok(response) => response.map(Body::new),
+        Err(error) => {
+            tracing::error!(%error, "a call could not be answered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+fn length_of(value: &HeaderValue) -> Option<usize> {
+    value.to_str().ok()?.parse().ok()
+}
+
+enum BadBody {
+    TooLarge,
+    Broken,
+}
+
+/// A body, whole, of at most `max` bytes.
+async fn read(body: Body, max: usize) -> Result<Vec<u8>, BadBody> {
+    let mut bytes = Vec::new();
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| BadBody::Broken)?;
+        if bytes.len().saturating_add(chunk.len()) > max {
+            return Err(BadBody::TooLarge);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}

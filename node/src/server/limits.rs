@@ -1,0 +1,58 @@
+//! The table of bounds of the server: everything that a caller can make grow.
+//!
+//! Numbers only; whoever keeps one quotes it. Bytes are bytes of the body, before anything is decoded.
+
+use std::time::Duration;
+
+use printsy_consensus::{MAX_TRANSACTION_BYTES, Params};
+use printsy_rpc::MAX_BATCH_TRANSACTIONS;
+
+/// The most connections at once: what a node's usual limit on open files leaves beside its peers and disk.
+pub const MAX_CONNECTIONS: usize = 1_024;
+/// The most calls of one JSON-RPC batch: they are answered one after the other, on one connection.
+pub const MAX_BATCH: u32 = 100;
+
+/// The most WebSocket sessions at once: each may hold a message of [`WEBSOCKET_BYTES`] while it arrives.
+pub(super) const MAX_WEBSOCKETS: usize = 128;
+/// The largest message over WebSocket; what is larger comes over HTTP.
+pub(super) const WEBSOCKET_BYTES: u32 = 4 << 20;
+/// The most calls of one WebSocket session at once; one more is refused as `rateLimited`.
+pub(super) const CALLS_PER_WEBSOCKET: usize = 64;
+/// After how long a session with too many calls may try again, ms.
+pub(super) const CALLS_RETRY_MS: u64 = 1_000;
+/// How many answers wait for a slow reader of a WebSocket before calls wait too.
+pub(super) const WEBSOCKET_ANSWERS: u32 = 16;
+
+/// Bodies up to this size are always read: [`MAX_CONNECTIONS`] of them are 64 MiB.
+pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
+/// All larger bodies together, while they are read and worked on; in KiB, the unit in which they are counted.
+pub(super) const LARGE_BODIES_KIB: usize = 256 << 10;
+
+/// How long a request's headers may take, and how long a connection may be idle between requests.
+pub(super) const HEADER_TIME: Duration = Duration::from_secs(20);
+/// How long a request's body may take.
+pub(super) const BODY_TIME: Duration = Duration::from_secs(30);
+/// The most bytes of a request's headers.
+pub(super) const HEADER_BYTES: usize = 64 << 10;
+/// How long calls may take to end when the server stops.
+pub(super) const STOP_TIME: Duration = Duration::from_secs(5);
+/// The pause after a connection could not be accepted: the system is out of something.
+pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What stands around the payload of a request or an answer.
+const SLACK_BYTES: u32 = 1 << 20;
+/// The largest block of any network in hex, and room around it: what clients take.
+const MAX_ANSWER_BYTES: u32 = 129 << 20;
+
+/// The largest body: what `executeTransactions` or `submitBlock` of this network may need.
+pub(super) fn request_bytes(params: &Params) -> u32 {
+    let transactions = MAX_BATCH_TRANSACTIONS.saturating_mul(2 * MAX_TRANSACTION_BYTES);
+    let transactions = u32::try_from(transactions).unwrap_or(u32::MAX);
+    let block = params.max_block_bytes.saturating_mul(2);
+    transactions.max(block).max(16 << 20).saturating_add(SLACK_BYTES)
+}
+
+/// The largest answer: a block of this network told field by field, up to what clients take.
+pub(super) fn answer_bytes(params: &Params) -> u32 {
+    params.max_block_bytes.saturating_mul(8).max(16 << 20).saturating_add(SLACK_BYTES).min(MAX_ANSWER_BYTES)
+}

@@ -1,0 +1,131 @@
+//! Connections: accepted up to a bound, each served by its own task, ended together.
+//!
+//! hyper speaks HTTP/1 here, with a bound on the size of headers and on the time they may take. A WebSocket
+//! leaves its connection's task, so each request carries the connection's permit along: what was upgraded
+//! still counts.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tower::Service;
+
+use super::context::stopped;
+use super::host::Hosts;
+use super::http::Front;
+use super::limits::{ACCEPT_PAUSE, HEADER_BYTES, HEADER_TIME};
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Remote(pub(super) SocketAddr);
+
+/// Keeps a connection counted; only ever held.
+#[derive(Clone, Debug)]
+struct Counted {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
+
+/// Accepts and serves until told to stop, then waits until every connection has ended.
+pub(super) async fn run(
+    listener: TcpListener,
+    front: Arc<Front>,
+    hosts: Hosts,
+    max_connections: usize,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(max_connections));
+    let router = front.clone().router();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stopped(&mut stopping) => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            (socket, remote, permit) = accept(&listener, &places) => {
+                let connection = Connection {
+                    router: router.clone(),
+                    hosts: hosts.clone(),
+                    remote: Remote(remote),
+                    counted: Counted { _permit: Arc::new(permit) },
+                };
+                connections.spawn(connection.serve(socket, stopping.clone()));
+            }
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+    front.end_sessions().await;
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    let permit = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((socket, remote)) => return (socket, remote, permit),
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Connection {
+    router: Router,
+    hosts: Hosts,
+    remote: Remote,
+    counted: Counted,
+}
+
+impl Connection {
+    async fn serve(self, socket: TcpStream, mut stopping: watch::Receiver<bool>) {
+        // Only a hint: without it answers are a little later.
+        let _ = socket.set_nodelay(true);
+        let remote = self.remote.0;
+        let service = service_fn(move |request| self.clone().answer(request));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIME)
+            .max_buf_size(HEADER_BYTES)
+            .serve_connection(TokioIo::new(socket), service)
+            .with_upgrades();
+        tokio::pin!(connection);
+        let result = tokio::select! {
+            result = &mut connection => result,
+            () = stopped(&mut stopping) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = result {
+            tracing::debug!(%remote, %error, "connection ended");
+        }
+    }
+
+    async fn answer(mut self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        if !self.hosts.allow(request.uri(), request.headers()) {
+            let sentence = "this server does not answer to that host or origin\n";
+            let mut response = Response::new(Body::from(sentence));
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            return Ok(response);
+        }
+        request.extensions_mut().insert(self.remote);
+        request.extensions_mut().insert(self.counted);
+        self.router.call(request).await
+    }
+}

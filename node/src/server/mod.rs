@@ -1,0 +1,171 @@
+//! The RPC server: JSON-RPC over HTTP and WebSocket, health and metrics, all on one port.
+//!
+//! It owns no state of the chain: every answer is read from the ledger's reader or given by the core through
+//! the [`NodeHandle`]. What anyone may send is bounded by the table in `limits`.
+//!
+//! - `listen`: connections; `host`: whose pages may call; `http`: the routes; `gate`: bounds on calls
+//! - `methods`: how a method is read, run and answered; `context`: what the methods share
+//! - `market`, `orders`, `status`: images and orders; `chain`, `block`: the chain; `mining`, `admin`: blocks
+//! - `errors`: refusals as the interface tells them; `health`: `/livez`, `/readyz`, `/metrics`
+
+mod admin;
+mod block;
+mod chain;
+mod context;
+mod errors;
+mod gate;
+mod health;
+mod host;
+mod http;
+mod limits;
+mod listen;
+mod market;
+mod methods;
+mod mining;
+mod orders;
+mod status;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use jsonrpsee::server::RegisterMethodError;
+use printsy_consensus::{Params, SecretKey};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::handle::NodeHandle;
+use context::Context;
+use host::Hosts;
+use http::Front;
+
+pub use limits::{MAX_BATCH, MAX_CONNECTIONS};
+
+/// How the server is to be.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Where to listen; port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// Names besides the loopback's under which callers may know a server that is bound to the loopback.
+    pub hosts: Vec<String>,
+    /// The largest body of a request, in bytes.
+    pub max_body_bytes: u32,
+    /// The most calls of one JSON-RPC batch.
+    pub max_batch: u32,
+    /// The most connections at once.
+    pub max_connections: usize,
+    /// The key that `generateBlocks` signs with; without one it refuses.
+    pub generate_key: Option<SecretKey>,
+    /// Whether this node was told of others, so that having none is worth an alarm.
+    pub expects_peers: bool,
+}
+
+impl ServerOptions {
+    /// The usual options for a network with these parameters.
+    #[must_use]
+    pub fn new(listen: SocketAddr, params: &Params) -> Self {
+        Self {
+            listen,
+            hosts: Vec::new(),
+            max_body_bytes: limits::request_bytes(params),
+            max_batch: MAX_BATCH,
+            max_connections: MAX_CONNECTIONS,
+            generate_key: None,
+            expects_peers: false,
+        }
+    }
+}
+
+/// Why there is no server.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Somebody else listens there.
+    #[error("cannot listen on {address}: the port is in use; give another with --rpc-listen")]
+    InUse {
+        /// Where it was to listen.
+        address: SocketAddr,
+    },
+    /// The system does not let it listen.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// Two methods of one name: our mistake, found when the server is put together.
+    #[error("cannot register the methods: {0}")]
+    Methods(#[from] RegisterMethodError),
+}
+
+/// A running server. Dropping it stops it at once, without letting calls end.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops accepting, answers whoever waits with what there is to say now, lets calls end within a bound.
+    pub async fn stop(mut self) {
+        self.stop.send_replace(true);
+        if timeout(limits::STOP_TIME, &mut self.task).await.is_err() {
+            tracing::warn!("calls did not end in time; their connections are cut");
+        }
+    }
+
+    /// Waits until the server has ended by itself, which only a panic makes it do.
+    pub async fn ended(&mut self) {
+        // However it ended, it is not there any more.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Binds the port and serves until the server is stopped.
+///
+/// # Errors
+/// [`ServerError`].
+pub async fn serve(
+    options: ServerOptions,
+    node: NodeHandle,
+    registry: Arc<Registry>,
+) -> Result<Server, ServerError> {
+    let address = options.listen;
+    let listener = TcpListener::bind(address).await.map_err(|source| refused(address, source))?;
+    let address = listener.local_addr().map_err(|source| refused(address, source))?;
+    let (stop, stopping) = watch::channel(false);
+    let hosts = Hosts::new(address.ip(), &options.hosts);
+    let max_connections = options.max_connections;
+    let context = Arc::new(Context::new(node, &options, stopping.clone()));
+    let front = Front::new(context.clone(), &options, registry)?;
+    let task = tokio::spawn(async move {
+        tokio::select! {
+            () = listen::run(listener, front, hosts, max_connections, stopping) => {}
+            () = context.follow_tip() => {}
+        }
+    });
+    tracing::info!(%address, "serving");
+    Ok(Server { address, stop, task })
+}
+
+fn refused(address: SocketAddr, source: std::io::Error) -> ServerError {
+    match source.kind() {
+        std::io::ErrorKind::AddrInUse => ServerError::InUse { address },
+        _ => ServerError::Listen { address, source },
+    }
+}

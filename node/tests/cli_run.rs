@@ -1,0 +1,119 @@
+//! `printsyd` as it is run: made ready by `init`, started, asked, stopped, and started again.
+
+mod program;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use program::{Running, printsyd, run};
+use tempfile::TempDir;
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The address in `is ready at http://ADDRESS (`.
+fn address_in(line: &str) -> SocketAddr {
+    let (_, rest) = line.split_once("http://").unwrap();
+    rest.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn dev_is_ready_says_how_to_buy_and_stops_with_zero() {
+    let home = TempDir::new().unwrap();
+    for signal in ["TERM", "INT"] {
+        let mut node =
+            Running::start(printsyd(home.path(), &["run", "--dev", "--rpc-listen", "127.0.0.1:0"]));
+        let address = address_in(&node.wait_for("is ready at http://"));
+        node.wait_for("buy 25 --key dev:alice");
+        let answer = get(address, "/livez");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let (code, stdout) = node.stop_by(signal);
+        assert_eq!((code, stdout.as_str()), (0, ""));
+    }
+    assert_eq!(program::contents(home.path()).len(), 0, "in memory");
+}
+
+#[test]
+fn a_used_port_ends_with_seven() {
+    let home = TempDir::new().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let ended =
+        run(printsyd(home.path(), &["run", "--dev", "--log", "error", "--rpc-listen", &address.to_string()]));
+    ended.refuses(7, &[&address.to_string(), "--rpc-listen"]);
+    let multiaddr = format!("/ip4/127.0.0.1/tcp/{}", address.port());
+    let line = ["run", "--dev", "--log", "error", "--rpc-listen", "127.0.0.1:0", "--listen", &multiaddr];
+    run(printsyd(home.path(), &line)).refuses(7, &[&multiaddr, "--listen"]);
+}
+
+#[test]
+fn what_init_prepares_runs_without_being_told_anything() {
+    let home = TempDir::new().unwrap();
+    let line = [
+        "init",
+        "--network",
+        "dev-shop",
+        "--registrar",
+        "dev:registrar",
+        "--miner",
+        "dev:miner-1=one",
+        "--hash-rate",
+        "1k",
+    ];
+    let ended = run(printsyd(home.path(), &line));
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let datadir = home.path().join(".local/share/printsy/node");
+    assert!(ended.stderr.contains(text(&datadir)), "{ended:?}");
+    // The configuration in the datadir is found there, and asks for what this test needs.
+    let config = datadir.join("printsyd.toml");
+    let text_before = fs::read_to_string(&config).unwrap();
+    let changed = text_before
+        .replace("# listen = \"127.0.0.1:8645\"", "listen = \"127.0.0.1:0\"")
+        .replace("# listen = [\"/ip4/0.0.0.0/tcp/8640\"]", "listen = [\"/ip4/127.0.0.1/tcp/0\"]");
+    assert_ne!(changed, text_before);
+    fs::write(&config, changed).unwrap();
+    for _ in 0..2 {
+        let mut node = Running::start(printsyd(home.path(), &["run", "--log-format", "json"]));
+        let line = node.wait_for("\"ready\"");
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let address: SocketAddr = line["rpc"].as_str().unwrap().parse().unwrap();
+        assert!(get(address, "/readyz").starts_with("HTTP/1.1 200"));
+        assert_eq!(node.stop_by("TERM").0, 0);
+    }
+    assert!(datadir.join("journal").is_dir());
+}
+
+#[test]
+fn an_unreachable_bootnode_is_no_reason_to_end() {
+    let home = TempDir::new().unwrap();
+    // Bound and closed again: nobody listens there.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let bootnode = format!("/ip4/127.0.0.1/tcp/{port}");
+    let line = ["run", "--dev", "--rpc-listen", "127.0.0.1:0", "--bootnodes", &bootnode];
+    let mut node = Running::start(printsyd(home.path(), &line));
+    let address = address_in(&node.wait_for("is ready at http://"));
+    assert!(get(address, "/livez").starts_with("HTTP/1.1 200"));
+    assert_eq!(node.stop_by("TERM").0, 0);
+}
+
+#[test]
+fn a_configuration_that_moves_its_own_datadir_is_refused() {
+    let home = TempDir::new().unwrap();
+    let datadir = home.path().join(".local/share/printsy/node");
+    fs::create_dir_all(&datadir).unwrap();
+    fs::write(datadir.join("printsyd.toml"), "[storage]\ndatadir = \"elsewhere\"\n").unwrap();
+    run(printsyd(home.path(), &["run"])).refuses(3, &["printsyd.toml", "storage.datadir", "--config"]);
+}

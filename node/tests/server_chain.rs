@@ -1,0 +1,191 @@
+//! The laws of the chain, of mining and of the development network's methods over RPC.
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod server_support;
+mod support;
+
+use printsy_consensus::{Hash, Header, Target, block_message, codec};
+use serde_json::{Value, json};
+
+use server_support::{address, error, result, serving};
+use support::{key, mine, network, purchase};
+
+fn miner(name: &str) -> String {
+    key(name).public_key().to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_is_told_by_height_and_by_hash_in_three_ways() {
+    let genesis = network("dev-blocks", |_| {});
+    let node = serving(&genesis, |_| {}).await;
+    let order = purchase(&genesis, "alice", 4, 1, 1);
+    support::submit(node.handle(), &order).await.unwrap();
+    mine(node.handle(), "miner-1", 1).await;
+    mine(node.handle(), "miner-2", 1).await;
+    let block = result(address(&node), "getBlock", json!({ "height": 1 })).await;
+    assert_eq!(block["transactions"], json!([order.body.txid().to_string()]));
+    assert_eq!((&block["confirmations"], &block["minerName"]), (&json!(2), &json!("miner 1")));
+    let hash = block["hash"].as_str().unwrap();
+    assert_eq!(result(address(&node), "getBlock", json!({ "hash": hash })).await, block);
+    let bytes = result(address(&node), "getBlock", json!([1, "hex"])).await;
+    assert_eq!(bytes["transactions"], json!([hex::encode(codec::encode(&order))]));
+    let full = result(address(&node), "getBlock", json!([hash, "full"])).await;
+    assert_eq!(full["transactions"][0]["action"]["lines"], json!([{ "image": 4, "quantity": 1 }]));
+
+    let header = result(address(&node), "getHeader", json!([1])).await;
+    assert_eq!(header["hash"], block["hash"]);
+    assert_eq!(result(address(&node), "getHeader", json!([hash])).await, header);
+    let first = result(address(&node), "getBlock", json!([0])).await;
+    assert_eq!((&first["transactions"], &first["miner"], &first["size"]), (&json!([]), &Value::Null, &json!(228)));
+    assert_eq!(first["hash"], genesis.hash().to_string());
+    assert_eq!(result(address(&node), "getBlock", json!([genesis.hash().to_string()])).await, first);
+    assert_eq!(result(address(&node), "getHeader", json!([0])).await["hash"], first["hash"]);
+    for missing in [json!([3]), json!(["ab".repeat(32)])] {
+        assert_eq!(error(address(&node), "getBlock", missing.clone()).await["code"], 3002);
+        assert_eq!(error(address(&node), "getHeader", missing).await["code"], 3002);
+    }
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chain_its_rules_and_its_miners_are_told() {
+    let genesis = network("dev-chain", |json| json["finalityDepth"] = json!(1));
+    let node = serving(&genesis, |_| {}).await;
+    mine(node.handle(), "miner-1", 3).await;
+    mine(node.handle(), "miner-2", 1).await;
+    let chain = result(address(&node), "getChain", json!([])).await;
+    assert_eq!(chain["network"], "dev-chain");
+    assert_eq!(chain["genesis"], genesis.hash().to_string());
+    assert_eq!((&chain["tip"]["height"], &chain["final"]["height"]), (&json!(4), &json!(3)));
+    assert_eq!(chain["sync"], json!({ "state": "synced", "height": 4, "best": 4 }));
+    assert_eq!(chain["difficulty"], 1.0);
+    let third = result(address(&node), "getHeader", json!([3])).await;
+    assert_eq!(chain["final"]["hash"], third["hash"]);
+    let params = result(address(&node), "getParams", json!({})).await;
+    let told: Value = serde_json::from_str(&genesis.to_json()).unwrap();
+    assert_eq!(params, told);
+    let miners = result(address(&node), "getMiners", json!([])).await;
+    let made: Vec<Value> =
+        miners.as_array().unwrap().iter().map(|m| json!([m["name"], m["blocks"], m["share"]])).collect();
+    for expected in [json!(["miner 1", 3, 0.75]), json!(["miner 2", 1, 0.25]), json!(["miner 3", 0, 0.0])] {
+        assert!(made.contains(&expected), "{made:?}");
+    }
+    assert_eq!(result(address(&node), "getPeers", json!([])).await, json!([]));
+    assert_eq!(result(address(&node), "getMempool", json!([])).await, json!({ "transactions": 0, "bytes": 0 }));
+    node.stop().await.unwrap();
+}
+
+/// The nonce, in its bytes as hex, and the signature for a template as it came.
+fn solve(template: &Value, name: &str) -> (Header, String, String) {
+    let bytes = hex::decode(template["header"].as_str().unwrap()).unwrap();
+    let mut header = Header::from_bytes(bytes.as_slice().try_into().unwrap());
+    let target = Target::from_bits(header.bits).unwrap();
+    assert_eq!(template["target"], hex::encode(target.to_be_bytes()));
+    while !target.is_met_by(&header.id()) {
+        header.nonce += 1;
+    }
+    let signature = key(name).sign(&block_message(&header.id()));
+    (header, hex::encode(header.nonce.to_le_bytes()), hex::encode(signature))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_ground_elsewhere_becomes_a_block() {
+    let genesis = network("dev-template", |_| {});
+    let node = serving(&genesis, |_| {}).await;
+    support::submit(node.handle(), &purchase(&genesis, "alice", 4, 1, 1)).await.unwrap();
+    let template = result(address(&node), "getBlockTemplate", json!([miner("miner-1")])).await;
+    assert_eq!((&template["height"], &template["transactions"]), (&json!(1), &json!(1)));
+    assert_eq!(template["parent"], genesis.hash().to_string());
+    let (header, nonce, signature) = solve(&template, "miner-1");
+    assert_eq!(template["notBefore"], header.time - genesis.params().max_future_ms);
+    let found = json!({ "templateId": template["templateId"], "nonce": nonce, "signature": signature });
+    let verdict = result(address(&node), "submitBlock", found.clone()).await;
+    assert_eq!((&verdict["verdict"], &verdict["tip"]["height"]), (&json!("accepted"), &json!(1)));
+    assert_eq!(verdict["hash"], header.id().to_string());
+    assert_eq!(result(address(&node), "submitBlock", found).await["verdict"], "duplicate");
+
+    let unknown = json!({ "templateId": "00".repeat(32), "nonce": nonce, "signature": signature });
+    let refused = error(address(&node), "submitBlock", unknown).await;
+    assert_eq!((&refused["code"], &refused["data"]["reason"]), (&json!(2001), &json!("unknownTemplate")));
+    let refused = error(address(&node), "getBlockTemplate", json!([miner("alice")])).await;
+    assert_eq!((&refused["code"], &refused["data"]["rule"]), (&json!(1008), &json!("B3")));
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_block_contains_is_a_verdict_and_never_an_error() {
+    let genesis = network("dev-verdicts", |_| {});
+    let node = serving(&genesis, |_| {}).await;
+    let template = result(address(&node), "getBlockTemplate", json!([miner("miner-1")])).await;
+    let (header, _, signature) = solve(&template, "miner-1");
+    let body = |header: &Header, signature: &str, rest: &str| {
+        json!({ "block": format!("{}{signature}{rest}", hex::encode(header.to_bytes())) })
+    };
+    let forged = "ab".repeat(64);
+    let mut orphan = header;
+    orphan.parent = Hash([7; 32]);
+    while !Target::from_bits(orphan.bits).unwrap().is_met_by(&orphan.id()) {
+        orphan.nonce += 1;
+    }
+    let orphan_signature = hex::encode(key("miner-1").sign(&block_message(&orphan.id())));
+    for (block, verdict, rule) in [
+        (json!({ "block": "" }), "refused", json!("C1")),
+        (json!({ "block": "00ff" }), "refused", json!("C1")),
+        (body(&header, &signature, "0000000000"), "refused", json!("C4")),
+        (body(&header, &forged, "00000000"), "refused", json!("H8")),
+        (body(&orphan, &orphan_signature, "00000000"), "unknownParent", json!("H2")),
+        (body(&header, &signature, "00000000"), "accepted", Value::Null),
+    ] {
+        let answer = result(address(&node), "submitBlock", block).await;
+        assert_eq!((&answer["verdict"], &answer["rule"]), (&json!(verdict), &rule), "{answer}");
+        assert!(answer["hash"].is_string() && answer["tip"]["hash"].is_string(), "{answer}");
+    }
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_are_generated_on_demand_on_a_development_network() {
+    let genesis = network("dev-generate", |_| {});
+    let node = serving(&genesis, |_| {}).await;
+    let made = result(address(&node), "generateBlocks", json!([25])).await;
+    assert_eq!(made["hashes"].as_array().unwrap().len(), 25);
+    assert_eq!((&made["tip"]["height"], &made["tip"]["hash"]), (&json!(25), &made["hashes"][24]));
+    node.stop().await.unwrap();
+
+    let keyless = serving(&genesis, |options| options.generate_key = None).await;
+    let refused = error(address(&keyless), "generateBlocks", json!([1])).await;
+    assert_eq!(refused["code"], 1008, "{refused}");
+    keyless.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generating_stops_where_time_does_and_goes_on_when_the_clock_does() {
+    let genesis = network("dev-slots", |json| {
+        json["targetIntervalMs"] = json!(60_000);
+        json["minIntervalMs"] = json!(60_000);
+        json["maxFutureMs"] = json!(120_000);
+    });
+    let node = serving(&genesis, |_| {}).await;
+    let refused = error(address(&node), "generateBlocks", json!([10])).await;
+    assert_eq!((&refused["code"], &refused["data"]["rule"]), (&json!(4002), &json!("H7")), "{refused}");
+    assert!(refused["data"]["retryAfterMs"].as_u64().unwrap() <= 60_000, "{refused}");
+    let height = support::height(node.handle());
+    assert!((1..10).contains(&height), "{height}");
+    let ahead = node.handle().clock().now() + 3_600_000;
+    let clock = result(address(&node), "setClock", json!([ahead])).await;
+    assert!(clock["ms"].as_u64().unwrap() >= ahead);
+    result(address(&node), "generateBlocks", json!([2])).await;
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_s_network_neither_generates_nor_turns_its_clock() {
+    let genesis = network("shop", |json| json["admission"] = json!("registered"));
+    let node = serving(&genesis, |_| {}).await;
+    for (method, params) in [("generateBlocks", json!([1])), ("setClock", json!([1]))] {
+        let refused = error(address(&node), method, params).await;
+        assert_eq!((&refused["code"], &refused["data"]["reason"]), (&json!(1008), &json!("notAuthorized")));
+    }
+    assert_eq!(support::height(node.handle()), 0);
+    node.stop().await.unwrap();
+}

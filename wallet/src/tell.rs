@@ -1,0 +1,266 @@
+//! The sentences for people: what happened, where it stands, what went wrong and what to do.
+//!
+//! Pure text from answers, so that tests can hold every sentence still.
+
+use printsy_consensus::{Action, Line};
+use printsy_rpc::chain::{Chain, SyncState};
+use printsy_rpc::market::{Account, Availability, Edition, EditionRange, Status, TransactionStatus, Wait};
+use printsy_rpc::{HashHex, RpcError, RpcReason};
+
+/// Hex digits of a block's id that are enough for a person to compare.
+const SHORT_DIGITS: usize = 8;
+
+/// `7 (ab12cd34...)`: a block by height and the beginning of its id.
+fn block(height: u64, hash: &HashHex) -> String {
+    let digits = hash.to_string();
+    format!("{height} ({}...)", &digits[..SHORT_DIGITS])
+}
+
+fn count(number: u64, one: &str, many: &str) -> String {
+    if number == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{number} {many}")
+    }
+}
+
+/// What `isAvailable` answered.
+#[must_use]
+pub fn availability(a: &Availability) -> String {
+    let left = match (a.remaining, a.available) {
+        (0, _) => format!(
+            "sold out, all {} sold",
+            count(a.max.into(), "edition", "editions")
+        ),
+        (remaining, true) => format!("{remaining} of {} left, price {}", a.max, a.price),
+        (remaining, false) => format!("{remaining} of {} left, but not to be had now", a.max),
+    };
+    let pending = match a.pending {
+        0 => String::new(),
+        pending => format!(", {pending} in pending orders"),
+    };
+    let last = match &a.last_block {
+        Some(last) => format!("last sold in block {}", block(last.height, &last.hash)),
+        None => "never sold".to_owned(),
+    };
+    format!("image {}: {left}{pending}; {last}", a.image)
+}
+
+/// What an action did, in the past tense, once it is in a block.
+#[must_use]
+pub fn done(action: &Action) -> String {
+    match action {
+        Action::Purchase { lines, total } => {
+            let editions: u64 = lines.iter().map(|line| u64::from(line.quantity)).sum();
+            format!("bought {} for {total}", count(editions, "edition", "editions"))
+        }
+        Action::Review { image, rating, .. } => format!("reviewed image {image} with {rating} of 5"),
+        Action::Transfer { to, amount } => format!("transferred {amount} to {to}"),
+        Action::Issue { to, amount } => format!("issued {amount} to {to}"),
+        Action::Redeem { amount } => format!("redeemed {amount}"),
+        Action::List {
+            image,
+            seller,
+            price,
+            editions,
+        } => {
+            format!(
+                "listed image {image}: {} at {price}, paid to {seller}",
+                count((*editions).into(), "edition", "editions")
+            )
+        }
+        Action::RegisterMiner { miner, name } => {
+            format!("registered miner {miner} as {}", String::from_utf8_lossy(name))
+        }
+        Action::RevokeMiner { miner } => format!("revoked miner {miner}"),
+        Action::Admit { account } => format!("admitted {account}"),
+        Action::Expel { account } => format!("expelled {account}"),
+    }
+}
+
+/// What a confirmed purchase brought: a line for each image.
+///
+/// `editions` are the images of the cart as they stood before it, in any order.
+#[must_use]
+pub fn bought(status: &Status, lines: &[Line], editions: &[Edition]) -> String {
+    let Some(in_block) = &status.block else {
+        return String::new();
+    };
+    let place = format!("in block {}", block(in_block.height, &in_block.hash));
+    let ranges = status.editions.as_deref().unwrap_or_default();
+    let told = ranges.iter().map(|range| {
+        let quantity = lines
+            .iter()
+            .find(|line| line.image == range.image)
+            .map_or(0, |line| line.quantity);
+        let image = editions.iter().find(|edition| edition.image == range.image);
+        let of = image.map_or_else(String::new, |image| format!(" of {}", image.editions));
+        let price = image.map_or(0, |image| u128::from(image.price.0) * u128::from(quantity));
+        let paid = if price == 0 {
+            String::new()
+        } else {
+            format!(" for {price}")
+        };
+        format!(
+            "bought image {}: {}{of}{paid}, {place}",
+            range.image,
+            numbers(range)
+        )
+    });
+    told.collect::<Vec<_>>().join("\n")
+}
+
+/// `edition 1` or `editions 1 to 2`.
+fn numbers(range: &EditionRange) -> String {
+    if range.from == range.to {
+        format!("edition {}", range.from)
+    } else {
+        format!("editions {} to {}", range.from, range.to)
+    }
+}
+
+/// What an order that is no purchase did, once it is in a block.
+#[must_use]
+pub fn confirmed(status: &Status, done: &str) -> String {
+    match &status.block {
+        Some(in_block) => format!("{done}, in block {}", block(in_block.height, &in_block.hash)),
+        None => done.to_owned(),
+    }
+}
+
+/// An order that is on its way, when that was all that was asked.
+#[must_use]
+pub fn sent(status: &Status) -> String {
+    format!("sent, and waiting for a block: {}", status.tx_id)
+}
+
+/// Whether an order came as far as was asked.
+#[must_use]
+pub fn has_reached(status: TransactionStatus, wait: Wait) -> bool {
+    match status {
+        TransactionStatus::Pending => wait == Wait::Admitted,
+        TransactionStatus::Included => wait != Wait::Final,
+        TransactionStatus::Final => true,
+        TransactionStatus::Displaced | TransactionStatus::Refused | TransactionStatus::Expired => false,
+    }
+}
+
+/// Why an order is not where it was asked to be, and what to do: never simply to order again.
+#[must_use]
+pub fn not_reached(status: &Status) -> String {
+    let id = status.tx_id;
+    let what = match status.status {
+        TransactionStatus::Pending => "is in no block yet",
+        TransactionStatus::Included => "is in a block, which is not final yet",
+        TransactionStatus::Final => "is final",
+        TransactionStatus::Displaced => "was taken out of its block by a reorganisation and may come back",
+        TransactionStatus::Refused => "was refused",
+        TransactionStatus::Expired => {
+            "has expired, but may come back until the block of its last height is final"
+        }
+    };
+    format!("order {id} {what}; ask `printsy status {id}` before you order again")
+}
+
+/// What became of a transaction.
+#[must_use]
+pub fn status(s: &Status) -> String {
+    let place = s
+        .block
+        .as_ref()
+        .map(|b| format!(" in block {}", block(b.height, &b.hash)))
+        .unwrap_or_default();
+    let confirmations = || count(s.confirmations, "confirmation", "confirmations");
+    let reason = s
+        .history
+        .last()
+        .and_then(|change| change.reason)
+        .map(|r| format!(" ({r})"))
+        .unwrap_or_default();
+    let mut text = match s.status {
+        TransactionStatus::Pending => "pending: waiting for a block".to_owned(),
+        TransactionStatus::Included => format!("included{place}, {}", confirmations()),
+        TransactionStatus::Final => format!("final{place}, {}", confirmations()),
+        TransactionStatus::Displaced => {
+            format!("displaced{reason}: a reorganisation took it out of its block; it may come back")
+        }
+        TransactionStatus::Refused => format!("refused{reason}"),
+        TransactionStatus::Expired => "expired: the chain has passed its last height without it".to_owned(),
+    };
+    for range in s.editions.as_deref().unwrap_or_default() {
+        text.push_str(&format!("\nimage {}: {}", range.image, numbers(range)));
+    }
+    text
+}
+
+/// What an account has.
+#[must_use]
+pub fn account(a: &Account) -> String {
+    let admitted = if a.admitted { ", admitted" } else { "" };
+    format!(
+        "{}: balance {}, {}{admitted}",
+        a.account,
+        a.balance,
+        count(a.transactions, "transaction", "transactions")
+    )
+}
+
+/// Where a node stands.
+#[must_use]
+pub fn chain(c: &Chain) -> String {
+    let sync = match c.sync.state {
+        SyncState::Synced => "synced".to_owned(),
+        SyncState::Syncing => format!("syncing, at {} of {}", c.sync.height, c.sync.best),
+    };
+    format!(
+        "network  {}\ngenesis  {}\ntip      {}\nfinal    {}\nsync     {sync}\nmempool  {}, {} bytes\npeers    {}\n\
+         node     {} {}",
+        c.network,
+        c.genesis,
+        block(c.tip.height, &c.tip.hash),
+        block(c.final_block.height, &c.final_block.hash),
+        count(c.mempool.transactions, "transaction", "transactions"),
+        c.mempool.bytes,
+        c.peers,
+        c.version,
+        c.peer_id,
+    )
+}
+
+/// A node's refusal: its own sentence, and what to do about it.
+#[must_use]
+pub fn refusal(error: &RpcError) -> String {
+    let Some(data) = &error.data else {
+        return format!("the node refused: {} ({})", error.message, error.code);
+    };
+    match advice(data.reason) {
+        Some(advice) => format!("{}; {advice}", error.message),
+        None => error.message.clone(),
+    }
+}
+
+fn advice(reason: RpcReason) -> Option<&'static str> {
+    Some(match reason {
+        RpcReason::SoldOut
+        | RpcReason::Malformed
+        | RpcReason::RefusedByRegistry
+        | RpcReason::AccountLimit => return None,
+        RpcReason::HeldByPending => "try again in a moment: if those orders fail, editions come free",
+        RpcReason::BadSignature => "is this node of the network you meant? see `printsy chain`",
+        RpcReason::Expired | RpcReason::NotYet | RpcReason::ExpiresTooSoon => {
+            "order again, or with another --valid-for"
+        }
+        RpcReason::NotListed => "only what a registrar listed can be bought here",
+        RpcReason::PriceChanged => "order again at the new price",
+        RpcReason::InsufficientBalance => "see `printsy balance`",
+        RpcReason::NotAuthorized => "use a key that has the role (--key), or have the account admitted",
+        RpcReason::NotPurchased => "only who bought an image can review it",
+        RpcReason::MempoolFull => "try again in a moment, or at another node (--rpc)",
+        RpcReason::UnknownTemplate => "ask for a new template",
+        RpcReason::Syncing => "try again when it has caught up, or at another node (--rpc)",
+        RpcReason::NotFound => "another node may know it (--rpc)",
+        RpcReason::Storage => "try another node (--rpc) and tell this one's operator",
+        RpcReason::Unauthorized => "that is for the node's operator, or for development networks",
+        RpcReason::RateLimited => "try again in a moment",
+    })
+}
