@@ -258,7 +258,9 @@ fn check_fields(params: &Params, transaction: &Transaction) -> Result<(), Transa
             check_name(name)?;
             check_key(miner)?;
         }
-        Action::RevokeMiner { miner: key } | Action::Admit { account: key } | Action::Expel { account: key } => {
+        Action::RevokeMiner { miner: key }
+        | Action::Admit { account: key }
+        | Action::Expel { account: key } => {
             check_key(key)?;
         }
     }

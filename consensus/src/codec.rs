@@ -104,7 +104,8 @@ pub fn over_maximum() -> BincodeDecodeError {
 /// Never for the protocol's types: writing to a `Vec` cannot fail, and no encoder here refuses a value.
 #[must_use]
 pub fn encode<T: Encode>(value: &T) -> Vec<u8> {
-    bincode::encode_to_vec(value, CONFIG).expect("writing to a Vec cannot fail and no encoder refuses a value")
+    bincode::encode_to_vec(value, CONFIG)
+        .expect("writing to a Vec cannot fail and no encoder refuses a value")
 }
 
 /// The value that all of `bytes` is.

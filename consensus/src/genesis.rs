@@ -193,7 +193,9 @@ fn check_keys(params: &Params) -> Result<(), GenesisError> {
     require(Rule::G7, !params.registrars.is_empty(), "there is at least one registrar")?;
     require(Rule::G7, !params.miners.is_empty(), "there is at least one miner")?;
     let miners: Vec<PublicKey> = params.miners.iter().map(|miner| miner.key).collect();
-    for (name, keys) in [("registrars", &*params.registrars), ("issuers", &*params.issuers), ("miners", &miners)] {
+    for (name, keys) in
+        [("registrars", &*params.registrars), ("issuers", &*params.issuers), ("miners", &miners)]
+    {
         let valid = keys.iter().all(PublicKey::is_on_curve);
         require(Rule::G7, valid, format!("an address in {name} is not a valid key"))?;
         let mut sorted = keys.to_vec();
@@ -273,7 +275,8 @@ impl GenesisFile {
     fn into_params(self) -> Result<Params, GenesisError> {
         let miners = self.miners.into_iter().map(|miner| {
             let name = miner.name.into_bytes().try_into();
-            let name = name.map_err(|_| GenesisError::new(Rule::G8, "a miner's name has at most 32 bytes"))?;
+            let name =
+                name.map_err(|_| GenesisError::new(Rule::G8, "a miner's name has at most 32 bytes"))?;
             Ok(GenesisMiner { key: parse_key(&miner.key)?, name })
         });
         let miners = miners.collect::<Result<Vec<_>, GenesisError>>()?.try_into();

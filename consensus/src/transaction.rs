@@ -156,9 +156,9 @@ impl Action {
             Self::Redeem { amount } => amount.encode(encoder),
             Self::List { image, seller, price, editions } => (image, seller, price, editions).encode(encoder),
             Self::RegisterMiner { miner, name } => (miner, name).encode(encoder),
-            Self::RevokeMiner { miner: key } | Self::Admit { account: key } | Self::Expel { account: key } => {
-                key.encode(encoder)
-            }
+            Self::RevokeMiner { miner: key }
+            | Self::Admit { account: key }
+            | Self::Expel { account: key } => key.encode(encoder),
         }
     }
 }

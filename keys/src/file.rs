@@ -49,9 +49,7 @@ pub fn create(path: &Path, key: &SecretKey) -> Result<(), KeyError> {
         _ => Ok(()),
     };
     linked.and(removed)?;
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(io_error("sync", folder))
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))
 }
 
 /// Reads the key at `path`.
@@ -66,27 +64,19 @@ pub fn read(path: &Path) -> Result<SecretKey, KeyError> {
 
 fn temporary_beside(folder: &Path) -> Result<PathBuf, KeyError> {
     let mut random = [0; 8];
-    SysRng
-        .try_fill_bytes(&mut random)
-        .map_err(|error| KeyError::Random(error.to_string()))?;
+    SysRng.try_fill_bytes(&mut random).map_err(|error| KeyError::Random(error.to_string()))?;
     Ok(folder.join(format!(".new-key-{}", hex::encode(random))))
 }
 
 fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 
 fn link(temporary: &Path, path: &Path) -> Result<(), KeyError> {
     fs::hard_link(temporary, path).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => KeyError::Exists {
-            path: path.to_owned(),
-        },
+        io::ErrorKind::AlreadyExists => KeyError::Exists { path: path.to_owned() },
         _ => io_error("create", path)(error),
     })
 }
@@ -96,10 +86,7 @@ fn render(key: &SecretKey) -> Zeroizing<String> {
     let digits = Zeroizing::new(hex::encode(*secret));
     // Sized first: a string that grows leaves copies behind that nobody wipes.
     let mut text = Zeroizing::new(String::with_capacity(256));
-    text.push_str(&format!(
-        "{MAGIC}{VERSION}\naddress {}\nsecret ",
-        key.public_key()
-    ));
+    text.push_str(&format!("{MAGIC}{VERSION}\naddress {}\nsecret ", key.public_key()));
     text.push_str(&digits);
     text.push('\n');
     text
@@ -109,26 +96,16 @@ fn render(key: &SecretKey) -> Zeroizing<String> {
 fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     // Looked at before it is opened: to open a pipe would wait for its writer.
     let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => KeyError::Missing {
-            path: path.to_owned(),
-        },
+        io::ErrorKind::NotFound => KeyError::Missing { path: path.to_owned() },
         _ => io_error("read", path)(error),
     })?;
     if !metadata.is_file() {
         return Err(not_a_key(path, "it is not a file"));
     }
     let file = File::open(path).map_err(io_error("read", path))?;
-    let mode = file
-        .metadata()
-        .map_err(io_error("read", path))?
-        .permissions()
-        .mode()
-        & 0o7777;
+    let mode = file.metadata().map_err(io_error("read", path))?.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
-        return Err(KeyError::Exposed {
-            path: path.to_owned(),
-            mode,
-        });
+        return Err(KeyError::Exposed { path: path.to_owned(), mode });
     }
     let mut text = Zeroizing::new(String::with_capacity(2 * 1024));
     match file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text) {
@@ -145,15 +122,9 @@ fn parse(path: &Path, text: &str) -> Result<SecretKey, KeyError> {
     let mut lines = text.lines();
     let version = lines.next().and_then(|line| line.strip_prefix(MAGIC));
     let version = version.ok_or_else(|| not_a_key(path, "its first line is not `printsy key 1`"))?;
-    let version = version
-        .parse()
-        .map_err(|_| not_a_key(path, "its version is not a number"))?;
+    let version = version.parse().map_err(|_| not_a_key(path, "its version is not a number"))?;
     if version != VERSION {
-        return Err(KeyError::Version {
-            path: path.to_owned(),
-            got: version,
-            known: VERSION,
-        });
+        return Err(KeyError::Version { path: path.to_owned(), got: version, known: VERSION });
     }
     let address = lines.next().and_then(|line| line.strip_prefix("address "));
     let address = address.and_then(|text| text.parse::<PublicKey>().ok());
@@ -168,25 +139,15 @@ fn parse(path: &Path, text: &str) -> Result<SecretKey, KeyError> {
         .map_err(|_| not_a_key(path, "its secret is not 64 hex digits"))?;
     let key = SecretKey::from_bytes(&secret).map_err(|_| not_a_key(path, "its secret is not a valid key"))?;
     if key.public_key() != address {
-        return Err(not_a_key(
-            path,
-            "its address is not its secret's: the file is damaged",
-        ));
+        return Err(not_a_key(path, "its address is not its secret's: the file is damaged"));
     }
     Ok(key)
 }
 
 fn not_a_key(path: &Path, why: &'static str) -> KeyError {
-    KeyError::NotAKey {
-        path: path.to_owned(),
-        why,
-    }
+    KeyError::NotAKey { path: path.to_owned(), why }
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> KeyError {
-    move |source| KeyError::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    move |source| KeyError::Io { action, path: path.to_owned(), source }
 }

@@ -122,11 +122,7 @@ impl Keyring {
     }
 
     fn io_error(&self, action: &'static str) -> impl Fn(io::Error) -> KeyError {
-        move |source| KeyError::Io {
-            action,
-            path: self.folder.clone(),
-            source,
-        }
+        move |source| KeyError::Io { action, path: self.folder.clone(), source }
     }
 }
 
@@ -141,9 +137,7 @@ pub fn check_name(name: &str) -> Result<(), KeyError> {
     if begins_well && name.len() <= MAX_NAME_BYTES && name.bytes().all(allowed) {
         Ok(())
     } else {
-        Err(KeyError::Name {
-            got: name.chars().take(2 * MAX_NAME_BYTES).collect(),
-        })
+        Err(KeyError::Name { got: name.chars().take(2 * MAX_NAME_BYTES).collect() })
     }
 }
 

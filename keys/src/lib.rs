@@ -107,9 +107,7 @@ pub enum KeyError {
 pub fn generate() -> Result<SecretKey, KeyError> {
     let mut secret = Zeroizing::new([0; 32]);
     loop {
-        SysRng
-            .try_fill_bytes(&mut *secret)
-            .map_err(|error| KeyError::Random(error.to_string()))?;
+        SysRng.try_fill_bytes(&mut *secret).map_err(|error| KeyError::Random(error.to_string()))?;
         // All but one in 2^127 numbers of 256 bits are keys: in practice this returns at once.
         if let Ok(key) = SecretKey::from_bytes(&secret) {
             return Ok(key);

@@ -45,10 +45,9 @@ impl KeySource {
         match self {
             Self::File(path) => file::read(path),
             Self::Development(name) if is_development(network) => Ok(SecretKey::development(name)),
-            Self::Development(name) => Err(KeyError::NotDevelopment {
-                name: name.clone(),
-                network: network.to_owned(),
-            }),
+            Self::Development(name) => {
+                Err(KeyError::NotDevelopment { name: name.clone(), network: network.to_owned() })
+            }
         }
     }
 }

@@ -24,11 +24,7 @@ fn private(folder: &Path, text: &str) -> std::path::PathBuf {
 }
 
 fn text_of(key: &SecretKey) -> String {
-    format!(
-        "printsy key 1\naddress {}\nsecret {}\n",
-        key.public_key(),
-        hex::encode(key.to_bytes())
-    )
+    format!("printsy key 1\naddress {}\nsecret {}\n", key.public_key(), hex::encode(key.to_bytes()))
 }
 
 #[test]
@@ -48,10 +44,7 @@ fn a_key_file_is_its_owner_s_alone_and_nothing_else_is_left_behind() {
     let (key, path) = ring.create("alice").unwrap();
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(ring.folder()), 0o700);
-    let names: Vec<_> = fs::read_dir(ring.folder())
-        .unwrap()
-        .map(|f| f.unwrap().file_name())
-        .collect();
+    let names: Vec<_> = fs::read_dir(ring.folder()).unwrap().map(|f| f.unwrap().file_name()).collect();
     assert_eq!(names, ["alice.key"]);
     assert_eq!(file::read(&path).unwrap().public_key(), key.public_key());
 }
@@ -62,23 +55,13 @@ fn a_key_is_never_overwritten() {
     let ring = Keyring::new(folder.path().to_owned());
     let (first, path) = ring.create("alice").unwrap();
     let error = ring.create("alice").unwrap_err();
-    assert!(
-        matches!(&error, KeyError::Exists { path: at } if *at == path),
-        "{error}"
-    );
+    assert!(matches!(&error, KeyError::Exists { path: at } if *at == path), "{error}");
     assert_eq!(file::read(&path).unwrap().public_key(), first.public_key());
-    assert_eq!(
-        fs::read_dir(ring.folder()).unwrap().count(),
-        1,
-        "no temporary file stays"
-    );
+    assert_eq!(fs::read_dir(ring.folder()).unwrap().count(), 1, "no temporary file stays");
 
     let dangling = folder.path().join("dangling.key");
     symlink(folder.path().join("nowhere"), &dangling).unwrap();
-    assert!(matches!(
-        ring.create("dangling").unwrap_err(),
-        KeyError::Exists { .. }
-    ));
+    assert!(matches!(ring.create("dangling").unwrap_err(), KeyError::Exists { .. }));
 }
 
 #[test]
@@ -87,16 +70,10 @@ fn one_of_many_writers_at_once_wins() {
     let ring = Keyring::new(folder.path().to_owned());
     let keys: Vec<_> = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..8).map(|_| scope.spawn(|| ring.create("alice"))).collect();
-        writers
-            .into_iter()
-            .filter_map(|writer| writer.join().unwrap().ok())
-            .collect()
+        writers.into_iter().filter_map(|writer| writer.join().unwrap().ok()).collect()
     });
     assert_eq!(keys.len(), 1);
-    assert_eq!(
-        file::read(&keys[0].1).unwrap().public_key(),
-        keys[0].0.public_key()
-    );
+    assert_eq!(file::read(&keys[0].1).unwrap().public_key(), keys[0].0.public_key());
     assert_eq!(fs::read_dir(ring.folder()).unwrap().count(), 1);
 }
 
@@ -107,10 +84,7 @@ fn a_file_others_may_read_is_refused_with_the_remedy() {
     for exposed in [0o644, 0o640, 0o604, 0o620, 0o660, 0o601] {
         set_mode(&path, exposed);
         let error = file::read(&path).unwrap_err();
-        assert!(
-            matches!(error, KeyError::Exposed { mode, .. } if mode == exposed),
-            "{error}"
-        );
+        assert!(matches!(error, KeyError::Exposed { mode, .. } if mode == exposed), "{error}");
         assert_eq!(
             error.to_string(),
             format!(
@@ -151,10 +125,7 @@ fn a_damaged_file_is_refused_and_its_secret_is_not_told() {
         assert!(!format!("{error} {error:?}").contains(&secret[4..20]), "{error}");
     }
     for cut in 0..good.len() - 1 {
-        assert!(
-            file::read(&private(folder.path(), &good[..cut])).is_err(),
-            "cut at {cut}"
-        );
+        assert!(file::read(&private(folder.path(), &good[..cut])).is_err(), "cut at {cut}");
     }
     let path = private(folder.path(), "");
     fs::write(&path, [0xff, 0xfe, 0x00]).unwrap();
@@ -166,19 +137,13 @@ fn a_newer_version_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = private(folder.path(), "printsy key 2\nanything\n");
     let error = file::read(&path).unwrap_err();
-    assert!(
-        matches!(error, KeyError::Version { got: 2, known: 1, .. }),
-        "{error}"
-    );
+    assert!(matches!(error, KeyError::Version { got: 2, known: 1, .. }), "{error}");
 }
 
 #[test]
 fn what_is_no_file_is_refused_without_waiting() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(matches!(
-        file::read(folder.path()).unwrap_err(),
-        KeyError::NotAKey { .. }
-    ));
+    assert!(matches!(file::read(folder.path()).unwrap_err(), KeyError::NotAKey { .. }));
     let missing = folder.path().join("missing.key");
     let error = file::read(&missing).unwrap_err();
     assert!(matches!(error, KeyError::Missing { .. }), "{error}");
@@ -188,28 +153,13 @@ fn what_is_no_file_is_refused_without_waiting() {
 #[test]
 fn a_source_is_a_development_key_a_name_or_a_path() {
     let ring = Keyring::new("/keys".into());
-    assert_eq!(
-        ring.source("dev:alice").unwrap(),
-        KeySource::Development("alice".into())
-    );
-    assert_eq!(
-        ring.source("alice").unwrap(),
-        KeySource::File("/keys/alice.key".into())
-    );
+    assert_eq!(ring.source("dev:alice").unwrap(), KeySource::Development("alice".into()));
+    assert_eq!(ring.source("alice").unwrap(), KeySource::File("/keys/alice.key".into()));
     assert_eq!(ring.source("./alice").unwrap(), KeySource::File("./alice".into()));
-    assert_eq!(
-        ring.source("alice.key").unwrap(),
-        KeySource::File("alice.key".into())
-    );
-    assert_eq!(
-        KeySource::parse("alice").unwrap(),
-        KeySource::File("alice".into())
-    );
+    assert_eq!(ring.source("alice.key").unwrap(), KeySource::File("alice.key".into()));
+    assert_eq!(KeySource::parse("alice").unwrap(), KeySource::File("alice".into()));
     for wrong in ["dev:", "dev:Alice", "dev:a b", "dev:../x", ""] {
-        assert!(
-            matches!(ring.source(wrong), Err(KeyError::Name { .. })),
-            "{wrong}"
-        );
+        assert!(matches!(ring.source(wrong), Err(KeyError::Name { .. })), "{wrong}");
     }
     for source in ["dev:alice", "some/file.key"] {
         assert_eq!(KeySource::parse(source).unwrap().to_string(), source);
@@ -223,10 +173,7 @@ fn development_keys_open_on_development_networks_alone() {
     assert_eq!(alice.public_key(), SecretKey::development("alice").public_key());
     for network in ["prints", "development", "dev", "predev-1", ""] {
         let error = source.load(network).unwrap_err();
-        assert!(
-            matches!(error, KeyError::NotDevelopment { .. }),
-            "{network}: {error}"
-        );
+        assert!(matches!(error, KeyError::NotDevelopment { .. }), "{network}: {error}");
     }
 }
 
@@ -235,18 +182,7 @@ fn names_are_plain() {
     for good in ["a", "0", "miner-1", "a_b", &"a".repeat(32)] {
         assert!(check_name(good).is_ok(), "{good}");
     }
-    for wrong in [
-        "",
-        "-a",
-        "_a",
-        ".a",
-        "A",
-        "a/b",
-        "a.b",
-        "ä",
-        "a b",
-        &"a".repeat(33),
-    ] {
+    for wrong in ["", "-a", "_a", ".a", "A", "a/b", "a.b", "ä", "a b", &"a".repeat(33)] {
         assert!(check_name(wrong).is_err(), "{wrong}");
     }
     let ring = Keyring::new("/nonexistent".into());
@@ -257,12 +193,7 @@ fn names_are_plain() {
 fn a_ring_lists_its_keys_by_name_and_says_which_cannot_be_used() {
     let folder = tempfile::tempdir().unwrap();
     let ring = Keyring::new(folder.path().to_owned());
-    assert!(
-        Keyring::new(folder.path().join("absent"))
-            .list()
-            .unwrap()
-            .is_empty()
-    );
+    assert!(Keyring::new(folder.path().join("absent")).list().unwrap().is_empty());
     let (bob, _) = ring.create("bob").unwrap();
     let (_, path) = ring.create("alice").unwrap();
     set_mode(&path, 0o644);
@@ -280,14 +211,8 @@ fn the_user_s_ring_is_where_the_system_keeps_data() {
         Keyring::of_environment(data.map(Into::into), home.map(Into::into))
             .map(|ring| ring.folder().to_owned())
     };
-    assert_eq!(
-        folder(Some("/data"), Some("/home/u")).unwrap(),
-        Path::new("/data/printsy/keys")
-    );
-    assert_eq!(
-        folder(None, Some("/home/u")).unwrap(),
-        Path::new("/home/u/.local/share/printsy/keys")
-    );
+    assert_eq!(folder(Some("/data"), Some("/home/u")).unwrap(), Path::new("/data/printsy/keys"));
+    assert_eq!(folder(None, Some("/home/u")).unwrap(), Path::new("/home/u/.local/share/printsy/keys"));
     assert_eq!(
         folder(Some("relative"), Some("/home/u")).unwrap(),
         Path::new("/home/u/.local/share/printsy/keys")

@@ -303,6 +303,16 @@ impl Ledger {
         checked.into_iter().flatten().collect()
     }
 
+    /// Makes final what is deep enough, where no block has come to do so: after a long sync.
+    pub fn settle(&mut self, is_synced: bool) {
+        let final_height = self.final_height_at(&self.tip, is_synced);
+        if final_height > self.final_height {
+            self.finalise(final_height);
+            let snapshot = self.snapshot();
+            self.published.write().snapshot = snapshot;
+        }
+    }
+
     /// Makes a height final: branches that do not hold it are forgotten.
     pub(crate) fn finalise(&mut self, final_height: u64) {
         if final_height <= self.final_height {

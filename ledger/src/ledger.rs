@@ -45,6 +45,7 @@ pub struct Ledger {
     pub(crate) bodies: Bodies,
     pub(crate) mempool: Mempool,
     pub(crate) template: Option<TemplateBuilder>,
+    pub(crate) templated_orders: u64,
     pub(crate) published: Arc<RwLock<Published>>,
 }
 
@@ -203,10 +204,16 @@ impl Ledger {
             Some(builder) => builder,
             None => self.new_builder(),
         };
-        builder.extend(params, &view, &self.mempool).map_err(LedgerError::View)?;
+        self.templated_orders += builder.extend(params, &view, &self.mempool).map_err(LedgerError::View)?;
         let template = builder.template(params, &view, miner, now);
         self.template = Some(builder);
         Ok(template)
+    }
+
+    /// How many times an order was put into the template of a tip, since the start.
+    #[must_use]
+    pub fn templated_orders(&self) -> u64 {
+        self.templated_orders
     }
 
     fn new_builder(&self) -> TemplateBuilder {

@@ -17,6 +17,7 @@ mod ledger;
 mod mempool;
 mod published;
 mod reader;
+mod recent;
 mod recover;
 mod rows;
 mod state;

@@ -11,6 +11,7 @@ use printsy_consensus::{
 use crate::error::LedgerError;
 use crate::history::Confirmed;
 use crate::published::{Published, Snapshot};
+use crate::recent::{Decoded, RecentBlocks};
 use crate::rows::{BlockRow, block_key, decode_row, transaction_key};
 use crate::state::holding_in;
 use crate::status::Story;
@@ -24,6 +25,7 @@ pub struct Reader {
     index: Arc<Checkpoint>,
     journal: JournalReader,
     headers: HeaderFile,
+    recent: Arc<RecentBlocks>,
 }
 
 /// What is left of an image, at one moment.
@@ -88,7 +90,7 @@ impl Reader {
         journal: JournalReader,
         headers: HeaderFile,
     ) -> Self {
-        Self { genesis, published, index, journal, headers }
+        Self { genesis, published, index, journal, headers, recent: Arc::default() }
     }
 
     /// The network's genesis.
@@ -212,15 +214,20 @@ impl Reader {
     }
 
     fn load(&self, position: u64, record: Option<HeaderRecord>) -> Result<Option<StoredBlock>, LedgerError> {
-        let stored = self.journal.block(position)?;
-        let damaged =
-            |error: codec::DecodeError| LedgerError::journal(Hash::ZERO, 0, format!("at {position}: {error}"));
-        let block: Block = codec::decode(&stored.block).map_err(damaged)?;
-        let undo = codec::decode(&stored.undo).map_err(damaged)?;
+        let (bytes, block, undo) = self.decode(position)?;
         let on_chain = record.is_some();
         let work = printsy_consensus::Work::default();
         let record = record.unwrap_or(HeaderRecord { signed: block.header, work, position });
-        Ok(Some(StoredBlock { record, bytes: stored.block, block, undo, on_chain }))
+        Ok(Some(StoredBlock { record, bytes, block, undo, on_chain }))
+    }
+
+    fn decode(&self, position: u64) -> Result<(Vec<u8>, Block, BlockUndo), LedgerError> {
+        let stored = self.journal.block(position)?;
+        let damaged =
+            |error: codec::DecodeError| LedgerError::journal(Hash::ZERO, 0, format!("at {position}: {error}"));
+        let block = codec::decode(&stored.block).map_err(damaged)?;
+        let undo = codec::decode(&stored.undo).map_err(damaged)?;
+        Ok((stored.block, block, undo))
     }
 
     /// The bytes of a block that is, or once was, on the chain: for peers.
@@ -238,13 +245,14 @@ impl Reader {
     /// Where there is none, or the disk fails or is damaged.
     pub fn confirmed_at(&self, position: Position) -> Result<Confirmed, LedgerError> {
         let missing = || LedgerError::MissingBlock { id: Hash::ZERO, height: position.height };
-        let mut stored = self.block_at(position.height)?.ok_or_else(missing)?;
+        let record = self.header_at(position.height)?.filter(|_| position.height > 0).ok_or_else(missing)?;
+        let stored = self.recent.get_or_load(record.position, || {
+            let (bytes, block, undo) = self.decode(record.position)?;
+            Ok(Decoded { bytes: bytes.len(), block, undo })
+        })?;
         let index = usize::try_from(position.index).unwrap_or(usize::MAX);
-        if index >= stored.block.transactions.len() || index >= stored.undo.transactions.len() {
-            return Err(missing());
-        }
-        let transaction = stored.block.transactions.swap_remove(index);
-        let undo = stored.undo.transactions.swap_remove(index);
+        let transaction = stored.block.transactions.get(index).cloned().ok_or_else(missing)?;
+        let undo = stored.undo.transactions.get(index).cloned().ok_or_else(missing)?;
         Ok(Confirmed { position, transaction, undo })
     }
 

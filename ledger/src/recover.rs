@@ -356,6 +356,7 @@ impl Recovery {
             bodies: Bodies::default(),
             mempool: Mempool::default(),
             template: None,
+            templated_orders: 0,
             published: Arc::new(RwLock::new(Published::new(snapshot))),
         })
     }

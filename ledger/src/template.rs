@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use printsy_consensus::{
     CheckedTransaction, EMPTY_BLOCK_BYTES, Hash, Header, Overlay, Params, Position, PublicKey, Staged,
-    StateTree, StateView, VERSION, apply_transaction, state_root_after, transactions_root,
+    StateTree, StateView, VERSION, ViewError, apply_transaction, state_root_after, transactions_root,
     verify_transaction,
 };
 
@@ -59,7 +59,7 @@ impl TemplateBuilder {
         self.parent_id
     }
 
-    /// Appends what the mempool has and the body has room for.
+    /// Appends what the mempool has and the body has room for, and says how many orders that were.
     ///
     /// # Errors
     /// Where the state cannot be read; the builder is then of no more use.
@@ -68,9 +68,10 @@ impl TemplateBuilder {
         params: &Params,
         view: &impl StateView,
         mempool: &Mempool,
-    ) -> Result<(), printsy_consensus::ViewError> {
+    ) -> Result<u64, ViewError> {
         let height = self.parent.height + 1;
         let mut step = Overlay::new();
+        let before = self.transactions.len();
         for tx in mempool.iter() {
             if self.included.contains(&tx.txid()) || !self.has_room(params, tx) {
                 continue;
@@ -86,7 +87,7 @@ impl TemplateBuilder {
         let step = step.into_diff();
         self.tree = step.apply_to(&self.tree);
         self.overlay.extend(step);
-        Ok(())
+        Ok((self.transactions.len() - before) as u64)
     }
 
     /// B1 and B5.

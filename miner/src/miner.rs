@@ -38,10 +38,7 @@ impl Job {
     /// The job of finding `header`'s nonce.
     #[must_use]
     pub fn new(header: &Header, target: Target) -> Self {
-        Self {
-            header: header.to_bytes(),
-            target: target.to_be_bytes(),
-        }
+        Self { header: header.to_bytes(), target: target.to_be_bytes() }
     }
 }
 
@@ -86,15 +83,9 @@ impl Miner {
             return Err(Error::Threads { got: threads });
         }
         self_test(&kernel)?;
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|i| format!("miner-{i}"))
-            .build()?;
-        Ok(Self {
-            pool,
-            kernel,
-            hashes: AtomicU64::new(0),
-        })
+        let pool =
+            ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("miner-{i}")).build()?;
+        Ok(Self { pool, kernel, hashes: AtomicU64::new(0) })
     }
 
     /// Searches the nonces from `start_nonce` to `u64::MAX`, on all threads, and blocks until it is over. One
@@ -105,11 +96,7 @@ impl Miner {
     #[must_use]
     pub fn search(&self, job: &Job, start_nonce: u64, cancel: &Cancel) -> Search {
         let puzzle = Puzzle::new(&job.header, &job.target);
-        let shared = Shared {
-            chunks: Chunks::from(start_nonce),
-            found: AtomicBool::new(false),
-            cancel,
-        };
+        let shared = Shared { chunks: Chunks::from(start_nonce), found: AtomicBool::new(false), cancel };
         let ends = self.pool.broadcast(|_| self.work(&puzzle, &shared));
         ends.into_iter().fold(Search::Exhausted, Search::join)
     }
@@ -177,19 +164,13 @@ struct Chunks {
 
 impl Chunks {
     fn from(start: u64) -> Self {
-        Self {
-            start,
-            taken: AtomicU64::new(0),
-        }
+        Self { start, taken: AtomicU64::new(0) }
     }
 
     /// The next chunk, or `None` beyond `u64::MAX`. It counts chunks rather than nonces, so that asking again
     /// at the end does not run the counter round.
     fn next(&self) -> Option<RangeInclusive<u64>> {
-        let before = self
-            .taken
-            .fetch_add(1, Ordering::Relaxed)
-            .checked_mul(CHUNK_HASHES)?;
+        let before = self.taken.fetch_add(1, Ordering::Relaxed).checked_mul(CHUNK_HASHES)?;
         let first = self.start.checked_add(before)?;
         Some(first..=first.saturating_add(CHUNK_HASHES - 1))
     }

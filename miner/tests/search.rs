@@ -34,10 +34,7 @@ fn naive(header: &Header, target: &[u8; 32], mut nonces: std::ops::RangeInclusiv
 
 /// A target that the lowest id of the range meets exactly, or one below it, that none does.
 fn target_at_the_lowest_id(header: &Header, nonces: std::ops::RangeInclusive<u64>, met: bool) -> [u8; 32] {
-    let mut target = nonces
-        .map(|nonce| id_with(header, nonce).0)
-        .min()
-        .expect("the range is not empty");
+    let mut target = nonces.map(|nonce| id_with(header, nonce).0).min().expect("the range is not empty");
     if !met {
         let last = target.iter().rposition(|byte| *byte != 0).expect("no id is zero");
         target[last] -= 1;
@@ -51,10 +48,7 @@ fn miner(threads: usize) -> Miner {
 }
 
 fn hardest_job(seed: u64) -> Job {
-    Job {
-        header: random_header(seed).to_bytes(),
-        target: HARDEST,
-    }
+    Job { header: random_header(seed).to_bytes(), target: HARDEST }
 }
 
 #[test]
@@ -68,10 +62,7 @@ fn found_nonces_satisfy_consensus() {
             panic!("seed {seed}: nothing found");
         };
         assert!(nonce >= header.nonce, "seed {seed}");
-        assert!(
-            target.is_met_by(&id_with(&header, nonce)),
-            "seed {seed}: nonce {nonce}"
-        );
+        assert!(target.is_met_by(&id_with(&header, nonce)), "seed {seed}: nonce {nonce}");
     }
 }
 
@@ -89,15 +80,8 @@ fn search_equals_naive_search_with_any_number_of_threads() {
             assert_eq!(expected.is_some(), met, "seed {seed}");
             let expected = expected.map_or(Search::Exhausted, |nonce| Search::Found { nonce });
             for miner in &miners {
-                let job = Job {
-                    header: header.to_bytes(),
-                    target,
-                };
-                assert_eq!(
-                    miner.search(&job, start, &Cancel::new()),
-                    expected,
-                    "seed {seed}, met {met}"
-                );
+                let job = Job { header: header.to_bytes(), target };
+                assert_eq!(miner.search(&job, start, &Cancel::new()), expected, "seed {seed}, met {met}");
             }
         }
     }
@@ -136,12 +120,7 @@ fn a_kernel_equals_the_model_in_every_short_range() {
                 for met in [true, false] {
                     let target = target_at_the_lowest_id(&header, nonces.clone(), met);
                     let got = (kernel.first_hit)(&Puzzle::new(&header.to_bytes(), &target), nonces.clone());
-                    assert_eq!(
-                        got,
-                        naive(&header, &target, nonces.clone()),
-                        "{} in {nonces:?}",
-                        kernel.name
-                    );
+                    assert_eq!(got, naive(&header, &target, nonces.clone()), "{} in {nonces:?}", kernel.name);
                 }
             }
         }
@@ -152,28 +131,15 @@ fn a_kernel_equals_the_model_in_every_short_range() {
 fn the_easiest_target_takes_the_first_nonce() {
     let miner = miner(3);
     for start in [0, 1, CHUNK_HASHES, u64::MAX - 1, u64::MAX] {
-        let job = Job {
-            header: random_header(start).to_bytes(),
-            target: EASIEST,
-        };
-        assert_eq!(
-            miner.search(&job, start, &Cancel::new()),
-            Search::Found { nonce: start }
-        );
+        let job = Job { header: random_header(start).to_bytes(), target: EASIEST };
+        assert_eq!(miner.search(&job, start, &Cancel::new()), Search::Found { nonce: start });
     }
 }
 
 #[test]
 fn the_last_nonce_is_tried_and_none_beyond_it() {
-    let lengths = [
-        1,
-        2,
-        CHUNK_HASHES - 1,
-        CHUNK_HASHES,
-        CHUNK_HASHES + 1,
-        2 * CHUNK_HASHES,
-        5 * CHUNK_HASHES + 3,
-    ];
+    let lengths =
+        [1, 2, CHUNK_HASHES - 1, CHUNK_HASHES, CHUNK_HASHES + 1, 2 * CHUNK_HASHES, 5 * CHUNK_HASHES + 3];
     for length in lengths {
         let miner = miner(3);
         let end = miner.search(&hardest_job(length), u64::MAX - (length - 1), &Cancel::new());
@@ -233,10 +199,7 @@ fn a_miner_serves_the_next_search_after_a_cancelled_one() {
     let cancel = Cancel::new();
     cancel.cancel();
     assert_eq!(miner.search(&hardest_job(0), 0, &cancel), Search::Cancelled);
-    let job = Job {
-        target: EASIEST,
-        ..hardest_job(0)
-    };
+    let job = Job { target: EASIEST, ..hardest_job(0) };
     assert_eq!(miner.search(&job, 9, &Cancel::new()), Search::Found { nonce: 9 });
 }
 
@@ -247,14 +210,8 @@ fn searches_at_once_are_each_answered() {
         for seed in 0..8 {
             let miner = &miner;
             scope.spawn(move || {
-                let job = Job {
-                    target: EASIEST,
-                    ..hardest_job(seed)
-                };
-                assert_eq!(
-                    miner.search(&job, seed, &Cancel::new()),
-                    Search::Found { nonce: seed }
-                );
+                let job = Job { target: EASIEST, ..hardest_job(seed) };
+                assert_eq!(miner.search(&job, seed, &Cancel::new()), Search::Found { nonce: seed });
             });
         }
     });
@@ -271,14 +228,8 @@ fn no_threads_or_too_many_are_refused() {
 fn the_self_test_passes_what_is_right_and_refuses_each_way_of_being_wrong() {
     self_test(&PORTABLE).unwrap();
     let wrong = [
-        Kernel {
-            name: "finds nothing",
-            first_hit: |_, _| None,
-        },
-        Kernel {
-            name: "takes anything",
-            first_hit: |_, nonces| Some(*nonces.start()),
-        },
+        Kernel { name: "finds nothing", first_hit: |_, _| None },
+        Kernel { name: "takes anything", first_hit: |_, nonces| Some(*nonces.start()) },
         Kernel {
             name: "misses the last nonce",
             first_hit: |puzzle, nonces| {
@@ -298,10 +249,6 @@ fn the_self_test_passes_what_is_right_and_refuses_each_way_of_being_wrong() {
         },
     ];
     for kernel in wrong {
-        assert!(
-            matches!(Miner::with_kernel(1, kernel), Err(Error::SelfTest { .. })),
-            "{}",
-            kernel.name
-        );
+        assert!(matches!(Miner::with_kernel(1, kernel), Err(Error::SelfTest { .. })), "{}", kernel.name);
     }
 }

@@ -37,7 +37,10 @@ pub async fn run(config: Config) -> Result<(), Failure> {
         }
     };
     if let (Some(datadir), Some(network)) = (&datadir, node.handle().network()) {
-        datadir.save_peers(&network.peer_addresses())?;
+        // Worth a line, not worth keeping the node from stopping well.
+        if let Err(failure) = datadir.save_peers(&network.peer_addresses()) {
+            tracing::warn!(%failure, "the addresses of peers are not remembered");
+        }
     }
     tokio::select! {
         stopped = node.stop() => match failed {

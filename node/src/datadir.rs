@@ -33,8 +33,8 @@ pub const NODE_KEY_FILE: &str = "node.key";
 /// The saved addresses' name in a datadir.
 pub const PEERS_FILE: &str = "peers";
 
-/// The folder of the ledger's journal in a datadir.
-const JOURNAL_FOLDER: &str = "journal";
+/// What a ledger leaves in a datadir; the journal itself begins with the first block.
+const LEDGER_FILES: [&str; 3] = ["journal", "headers.dat", "index"];
 
 /// The most addresses saved or read: more than a restart ever tries.
 pub const MAX_PEERS: usize = 256;
@@ -241,11 +241,11 @@ fn agree(path: &Path, given: Option<&GivenGenesis>, held: Option<&GivenGenesis>)
 
 /// A ledger without the genesis file it was begun with: which network it is of is not ours to guess.
 fn refuse_nameless_ledger(path: &Path) -> Result<(), Failure> {
-    if !path.join(JOURNAL_FOLDER).exists() {
+    if !LEDGER_FILES.iter().any(|name| path.join(name).exists()) {
         return Ok(());
     }
     Err(Failure::Damaged(format!(
-        "{} holds a journal but no {GENESIS_FILE}: copy the network's genesis file there",
+        "{} holds a ledger but no {GENESIS_FILE}: copy the network's genesis file there",
         path.display()
     )))
 }

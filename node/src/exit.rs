@@ -194,7 +194,7 @@ impl From<NodeError> for Failure {
             NodeError::Network(error) => error.into(),
             NodeError::Miner(error) => error.into(),
             NodeError::Server(error) => error.into(),
-            error @ NodeError::Thread(_) => Self::Runtime(error.to_string()),
+            error @ (NodeError::Thread(_) | NodeError::Task) => Self::Runtime(error.to_string()),
         }
     }
 }

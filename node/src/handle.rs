@@ -13,7 +13,7 @@ use printsy_consensus::{
     SignedHeader, Transaction, TransactionError, block_bytes, block_message, check_transaction,
 };
 use printsy_ledger::{Admitted, Reader, Template};
-use printsy_p2p::Network;
+use printsy_p2p::{Network, PeerKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
@@ -113,6 +113,8 @@ pub(crate) struct Shared {
     /// Counts every change of the tip or the mempool.
     pub(crate) changes: watch::Sender<u64>,
     pub(crate) sync: watch::Sender<SyncState>,
+    /// The height each peer last spoke of.
+    pub(crate) peer_heights: Mutex<HashMap<PeerKey, u64>>,
     templates: Mutex<Templates>,
 }
 
@@ -134,6 +136,7 @@ impl NodeHandle {
             tickets: AtomicU64::new(0),
             changes: watch::Sender::new(0),
             sync: watch::Sender::new(SyncState::Synced),
+            peer_heights: Mutex::default(),
             templates: Mutex::default(),
         };
         Self { shared: Arc::new(shared) }
@@ -175,6 +178,17 @@ impl NodeHandle {
         *self.shared.sync.borrow()
     }
 
+    /// The height a peer last spoke of, if it did.
+    #[must_use]
+    pub fn peer_height(&self, peer: PeerKey) -> Option<u64> {
+        self.shared.peer_heights.lock().get(&peer).copied()
+    }
+
+    /// Notes the height a peer spoke of.
+    pub(crate) fn hear_height(&self, peer: PeerKey, height: u64) {
+        self.shared.peer_heights.lock().insert(peer, height);
+    }
+
     /// Wakes at every change of the tip or the mempool.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
@@ -206,7 +220,8 @@ impl NodeHandle {
     /// Why it is refused.
     pub async fn submit_order(&self, order: CheckedTransaction) -> Result<Admitted, Refusal> {
         let ticket = self.ticket();
-        self.order_event(ticket, Event::Orders { source: OrderSource::Local(ticket), orders: vec![order] }).await
+        self.order_event(ticket, Event::Orders { source: OrderSource::Local(ticket), orders: vec![order] })
+            .await
     }
 
     /// What [`NodeHandle::submit_order`] would say, changing nothing.
@@ -230,10 +245,7 @@ impl NodeHandle {
     ///
     /// # Errors
     /// Why there is none; `None` where the node is stopping.
-    pub async fn template(
-        &self,
-        miner: PublicKey,
-    ) -> Option<Result<(Hash, Arc<Template>), TemplateRefusal>> {
+    pub async fn template(&self, miner: PublicKey) -> Option<Result<(Hash, Arc<Template>), TemplateRefusal>> {
         let ticket = self.ticket();
         let (sender, answer) = oneshot::channel();
         self.shared.waiting.lock().templates.insert(ticket, sender);

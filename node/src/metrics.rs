@@ -25,6 +25,7 @@ pub struct Metrics {
     orders_refused: Counter,
     templates: Counter,
     template_transactions: Level,
+    template_orders: Level,
     index_lag: Level,
     headers: Level,
     rpc_calls: Counter,
@@ -41,7 +42,11 @@ impl Metrics {
         metrics.register_chain(registry);
         metrics.register_orders(registry);
         let m = &metrics;
-        registry.register("ledger_index_lag_rows", "Rows the index is behind the journal", m.index_lag.clone());
+        registry.register(
+            "ledger_index_lag_rows",
+            "Rows the index is behind the journal",
+            m.index_lag.clone(),
+        );
         registry.register("ledger_headers", "Headers in the header tree", m.headers.clone());
         registry.register("rpc_calls", "Calls answered, of any outcome", m.rpc_calls.clone());
         registry.register("rpc_errors", "Calls answered with an error", m.rpc_errors.clone());
@@ -59,7 +64,11 @@ impl Metrics {
         registry.register("chain_blocks_disconnected", "Blocks that left the chain", disconnected);
         let refused = self.blocks_refused.clone();
         registry.register("chain_blocks_refused", "Blocks that broke a rule in context", refused);
-        registry.register("chain_reorganisations", "Moves that left blocks behind", self.reorganisations.clone());
+        registry.register(
+            "chain_reorganisations",
+            "Moves that left blocks behind",
+            self.reorganisations.clone(),
+        );
     }
 
     fn register_orders(&self, registry: &mut Registry) {
@@ -72,6 +81,8 @@ impl Metrics {
         registry.register("template_made", "Block templates made", self.templates.clone());
         let last = self.template_transactions.clone();
         registry.register("template_transactions", "Orders in the last template made", last);
+        let ever = self.template_orders.clone();
+        registry.register("template_orders", "Orders put into the template of a tip, since the start", ever);
     }
 
     /// Where the chain stands.
@@ -120,6 +131,11 @@ impl Metrics {
     pub fn template(&self, transactions: usize) {
         self.templates.inc();
         self.template_transactions.set(transactions as u64);
+    }
+
+    /// How many orders were put into templates since the start.
+    pub fn templated(&self, orders: u64) {
+        self.template_orders.set(orders);
     }
 
     /// A call was answered.

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use printsy_consensus::{Genesis, SecretKey};
-use printsy_ledger::store::{
-    Disk, FileDisk, Index, MemoryDisk, MemoryIndex, SledIndex, StoreError,
-};
+use printsy_ledger::store::{Disk, FileDisk, Index, MemoryDisk, MemoryIndex, SledIndex, StoreError};
 use printsy_ledger::{Ledger, LedgerError, OpenReport};
 use printsy_miner::Miner;
+use printsy_p2p::Network;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -17,9 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::clock::Clock;
 use crate::core::{Core, Event};
-use crate::driver::{
-    CoreThread, EVENT_QUEUE, Mining, MiningMode, run_network, spawn_core, spawn_miner,
-};
+use crate::driver::{CoreThread, EVENT_QUEUE, Mining, MiningMode, run_network, spawn_core, spawn_miner};
 use crate::handle::NodeHandle;
 use crate::metrics::Metrics;
 use crate::server::{Server, ServerError, ServerOptions, serve};
@@ -84,6 +81,9 @@ pub enum NodeError {
     /// The server's trouble.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// A driver's task ended while the node ran.
+    #[error("a part of the node panicked; it stops")]
+    Task,
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -126,10 +126,15 @@ impl Node {
         let handle =
             NodeHandle::new(ledger.reader(), options.clock, metrics.clone(), network.clone(), events);
         let server = match options.server {
-            Some(options) => Some(serve(options, handle.clone(), Arc::new(registry)).await?),
+            Some(options) => Some(
+                serve(options, handle.clone(), Arc::new(registry))
+                    .await
+                    .inspect_err(|_| network.iter().for_each(Network::shutdown))?,
+            ),
             None => None,
         };
-        let core = spawn_core(Core::new(ledger, metrics), queue, handle.clone()).map_err(NodeError::Thread)?;
+        let core =
+            spawn_core(Core::new(ledger, metrics), queue, handle.clone()).map_err(NodeError::Thread)?;
         let (stop, stopping) = watch::channel(false);
         let mut tasks = vec![tokio::spawn(tick(handle.clone()))];
         if let Some(events) = network_events {
@@ -187,10 +192,21 @@ impl Node {
                 None => std::future::pending().await,
             }
         };
-        tokio::select! {
-            result = self.core.ended() => Ok(result?),
-            result = network => Ok(result?),
-        }
+        let server = async {
+            match &mut self.server {
+                Some(server) => server.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        let ended = tokio::select! {
+            () = server => return Err(NodeError::Task),
+            result = self.core.ended() => return Ok(result?),
+            result = network => return Ok(result?),
+            (_, ended, _) = futures::future::select_all(&mut self.tasks) => ended,
+        };
+        // A task that ends while the node runs has panicked, and has said so. It is not waited for again.
+        drop(self.tasks.swap_remove(ended));
+        Err(NodeError::Task)
     }
 
     /// Stops the node: servers first, so that whoever waits is answered; then the miner, the network, and last

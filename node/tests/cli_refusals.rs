@@ -1,4 +1,5 @@
 //! What `printsyd` refuses before it runs: one line that says what is wrong, and the code for it.
+#![allow(clippy::unwrap_used, reason = "test code, also outside of test functions")]
 
 mod program;
 
@@ -176,7 +177,8 @@ fn a_wrong_key_ends_with_three_and_is_never_shown() {
     let file = home.path().join("miner.key");
     fs::write(&file, format!("printsy key 1\naddress prt1x\nsecret {secret}\n")).unwrap();
     set_mode(&file, "644");
-    let line = |key| ["run", "--dev", "--mine", "--rpc-listen", "127.0.0.1:0", "--miner-key", key];
+    let line =
+        |key| ["run", "--dev", "--mine", "--rpc-listen", "127.0.0.1:0", "--log", "off", "--miner-key", key];
     refused(&home, &line(text(&file))).refuses(3, &["chmod 600"]);
     set_mode(&file, "600");
     let ended = refused(&home, &line(text(&file)));

@@ -1,4 +1,5 @@
 //! `printsyd` as it is run: made ready by `init`, started, asked, stopped, and started again.
+#![allow(clippy::unwrap_used, reason = "test code, also outside of test functions")]
 
 mod program;
 
@@ -93,7 +94,7 @@ fn what_init_prepares_runs_without_being_told_anything() {
         assert!(get(address, "/readyz").starts_with("HTTP/1.1 200"));
         assert_eq!(node.stop_by("TERM").0, 0);
     }
-    assert!(datadir.join("journal").is_dir());
+    assert!(datadir.join("index").is_dir());
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! One node alone: the shortest way of an order, and a restart.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
-use printsy_ledger::AdmitError;
 use printsy_consensus::StateError;
+use printsy_ledger::AdmitError;
 use printsy_node::MiningMode;
 use printsy_node::core::OrderRefusal;
 use printsy_node::handle::Refusal;

@@ -36,7 +36,10 @@ async fn a_block_is_told_by_height_and_by_hash_in_three_ways() {
     assert_eq!(header["hash"], block["hash"]);
     assert_eq!(result(address(&node), "getHeader", json!([hash])).await, header);
     let first = result(address(&node), "getBlock", json!([0])).await;
-    assert_eq!((&first["transactions"], &first["miner"], &first["size"]), (&json!([]), &Value::Null, &json!(228)));
+    assert_eq!(
+        (&first["transactions"], &first["miner"], &first["size"]),
+        (&json!([]), &Value::Null, &json!(228))
+    );
     assert_eq!(first["hash"], genesis.hash().to_string());
     assert_eq!(result(address(&node), "getBlock", json!([genesis.hash().to_string()])).await, first);
     assert_eq!(result(address(&node), "getHeader", json!([0])).await["hash"], first["hash"]);
@@ -71,7 +74,10 @@ async fn the_chain_its_rules_and_its_miners_are_told() {
         assert!(made.contains(&expected), "{made:?}");
     }
     assert_eq!(result(address(&node), "getPeers", json!([])).await, json!([]));
-    assert_eq!(result(address(&node), "getMempool", json!([])).await, json!({ "transactions": 0, "bytes": 0 }));
+    assert_eq!(
+        result(address(&node), "getMempool", json!([])).await,
+        json!({ "transactions": 0, "bytes": 0 })
+    );
     node.stop().await.unwrap();
 }
 
@@ -118,9 +124,7 @@ async fn what_a_block_contains_is_a_verdict_and_never_an_error() {
     let node = serving(&genesis, |_| {}).await;
     let template = result(address(&node), "getBlockTemplate", json!([miner("miner-1")])).await;
     let (header, _, signature) = solve(&template, "miner-1");
-    let body = |header: &Header, signature: &str, rest: &str| {
-        json!({ "block": format!("{}{signature}{rest}", hex::encode(header.to_bytes())) })
-    };
+    let body = |header: &Header, signature: &str, rest: &str| json!({ "block": format!("{}{signature}{rest}", hex::encode(header.to_bytes())) });
     let forged = "ab".repeat(64);
     let mut orphan = header;
     orphan.parent = Hash([7; 32]);

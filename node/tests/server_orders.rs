@@ -27,7 +27,8 @@ async fn metric(address: std::net::SocketAddr, name: &str) -> u64 {
 }
 
 fn cart(genesis: &Genesis, lines: &[(u64, u32)], total: u64, reference: u8) -> Transaction {
-    let lines: Vec<Line> = lines.iter().map(|(image, quantity)| Line { image: *image, quantity: *quantity }).collect();
+    let lines: Vec<Line> =
+        lines.iter().map(|(image, quantity)| Line { image: *image, quantity: *quantity }).collect();
     sign(genesis, "alice", Action::Purchase { lines: lines.try_into().unwrap(), total }, reference)
 }
 
@@ -214,7 +215,11 @@ async fn every_refusal_has_its_code_and_its_numbers() {
             json!([1006, "accountLimit", "S5", false]),
             json!({ "image": 1, "held": 1, "max": 2, "requested": 2 }),
         ),
-        (cart(&genesis, &[(7, 2)], 99, 5), json!([1005, "priceChanged", "S7", false]), json!({ "total": "100" })),
+        (
+            cart(&genesis, &[(7, 2)], 99, 5),
+            json!([1005, "priceChanged", "S7", false]),
+            json!({ "total": "100" }),
+        ),
         (
             cart(&genesis, &[(7, 2)], 100, 6),
             json!([1007, "insufficientBalance", "S8", false]),
@@ -227,7 +232,12 @@ async fn every_refusal_has_its_code_and_its_numbers() {
             json!({}),
         ),
         (
-            sign(&genesis, "carol", Action::Review { image: 1, rating: 5, text: Vec::new().try_into().unwrap() }, 8),
+            sign(
+                &genesis,
+                "carol",
+                Action::Review { image: 1, rating: 5, text: Vec::new().try_into().unwrap() },
+                8,
+            ),
             json!([1009, "notPurchased", "S9", false]),
             json!({ "image": 1 }),
         ),
@@ -237,7 +247,11 @@ async fn every_refusal_has_its_code_and_its_numbers() {
             json!({}),
         ),
         (sign(&genesis, "alice", amount(0), 10), json!([1010, "malformed", "T9", false]), json!({})),
-        (purchase(&genesis, "alice", 1, 4, 11), json!([1010, "malformed", "T6", false]), json!({ "max": 3, "requested": 4 })),
+        (
+            purchase(&genesis, "alice", 1, 4, 11),
+            json!([1010, "malformed", "T6", false]),
+            json!({ "max": 3, "requested": 4 }),
+        ),
     ];
     for (order, expected, numbers) in cases {
         let refused = error(address(&node), "executeTransaction", json!([hex(&order)])).await;
@@ -249,7 +263,8 @@ async fn every_refusal_has_its_code_and_its_numbers() {
         }
     }
     let other = network("dev-other", |_| {});
-    let foreign = error(address(&node), "executeTransaction", json!([hex(&purchase(&other, "alice", 2, 1, 1))])).await;
+    let foreign =
+        error(address(&node), "executeTransaction", json!([hex(&purchase(&other, "alice", 2, 1, 1))])).await;
     assert_eq!((&foreign["code"], &foreign["data"]["rule"]), (&json!(1003), &json!("T2")));
     node.stop().await.unwrap();
 }
@@ -268,7 +283,8 @@ async fn a_balance_that_a_pending_deposit_would_cover_is_worth_another_try() {
     let genesis = network("dev-credit", |_| {});
     let node = serving(&genesis, |_| {}).await;
     let deposit = Action::Issue { to: support::key("alice").public_key(), amount: 10 };
-    let spend = sign(&genesis, "alice", Action::Transfer { to: support::key("bob").public_key(), amount: 10 }, 2);
+    let spend =
+        sign(&genesis, "alice", Action::Transfer { to: support::key("bob").public_key(), amount: 10 }, 2);
     let deposit = sign(&genesis, "issuer", deposit, 1);
     result(address(&node), "executeTransaction", json!([hex(&deposit), "admitted"])).await;
     let refused = error(address(&node), "executeTransaction", json!([hex(&spend)])).await;
@@ -308,5 +324,74 @@ async fn what_nobody_sent_is_not_found() {
     let node = serving(&network("dev-unknown", |_| {}), |_| {}).await;
     let refused = error(address(&node), "getTransaction", json!(["ab".repeat(32)])).await;
     assert_eq!((&refused["code"], &refused["data"]["reason"]), (&json!(3002), &json!("notFound")));
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_a_reorganisation_takes_out_is_told_as_displaced() {
+    let genesis = network("dev-displaced", |_| {});
+    let (node, other) = (serving(&genesis, |_| {}).await, serving(&genesis, |_| {}).await);
+    let order = purchase(&genesis, "alice", 1, 3, 1);
+    accept(node.handle(), address(&node), &order).await;
+    let lost = result(address(&node), "getBlock", json!([1])).await;
+    let (server, params) = (address(&node), json!([hex(&order), "final", 1_500]));
+    let waiting = tokio::spawn(async move { result(server, "executeTransaction", params).await });
+    // The other branch has more work, and sold the same copies to somebody else.
+    support::submit(other.handle(), &purchase(&genesis, "bob", 1, 1, 2)).await.unwrap();
+    mine(other.handle(), "miner-2", 2).await;
+    for height in 1..=2 {
+        let block = other.handle().reader().block_at(height).unwrap().unwrap();
+        node.handle().submit_block(block.bytes).await.unwrap();
+    }
+    assert_eq!(support::tip(node.handle()), support::tip(other.handle()));
+    let status = waiting.await.unwrap();
+    assert_eq!((&status["status"], &status["confirmations"]), (&json!("displaced"), &json!(0)), "{status}");
+    let told = status["history"].as_array().unwrap().last().unwrap();
+    assert_eq!((&told["status"], &told["reason"]), (&json!("displaced"), &json!("soldOut")));
+    let off_chain = result(address(&node), "getBlock", json!([lost["hash"]])).await;
+    assert_eq!((&off_chain["confirmations"], &off_chain["transactions"]), (&json!(0), &lost["transactions"]));
+    assert_eq!(result(address(&node), "getHeader", json!([lost["hash"]])).await["confirmations"], 0);
+    for node in [node, other] {
+        node.stop().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_orders_of_one_call_are_all_confirmed() {
+    let genesis = network("dev-thousand", |_| {});
+    let node = mining(&genesis).await;
+    let list: Vec<String> = (0..1_000u64)
+        .map(|image| hex(&purchase(&genesis, "alice", image, 1, u8::try_from(image % 256).unwrap())))
+        .collect();
+    let outcomes = result(address(&node), "executeTransactions", json!([list])).await;
+    let outcomes = outcomes.as_array().unwrap();
+    assert_eq!(outcomes.len(), 1_000);
+    for (image, outcome) in outcomes.iter().enumerate() {
+        assert_eq!(outcome["status"], "included", "{outcome}");
+        assert_eq!(outcome["editions"], json!([{ "image": image, "from": 1, "to": 1 }]));
+    }
+    assert_eq!(
+        error(address(&node), "executeTransactions", json!([vec!["00"; 1_001]])).await["code"],
+        -32602
+    );
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_order_sent_by_many_at_once_is_one_sale() {
+    let genesis = network("dev-same", |_| {});
+    let node = mining(&genesis).await;
+    let (server, order) = (address(&node), purchase(&genesis, "alice", 1, 1, 1));
+    let calls: Vec<Waiting> = (0..100)
+        .map(|_| {
+            let params = json!([hex(&order)]);
+            tokio::spawn(async move { result(server, "executeTransaction", params).await })
+        })
+        .collect();
+    for call in calls {
+        let status = call.await.unwrap();
+        assert_eq!((&status["status"], &status["txId"]), (&json!("included"), &json!(txid(&order))));
+    }
+    assert_eq!(result(server, "isAvailable", json!([1])).await["sold"], 1);
     node.stop().await.unwrap();
 }

@@ -1,10 +1,9 @@
 //! Three real nodes in one process over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
 
-use printsy_consensus::{
-    CheckedBlock, SignedHeader, Target, block_bytes, block_message, codec,
-};
+use printsy_consensus::{CheckedBlock, SignedHeader, Target, block_bytes, block_message, codec};
 use printsy_node::MiningMode;
 use printsy_node::core::BlockVerdict;
 use printsy_node::handle::Submission;

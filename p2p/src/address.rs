@@ -9,6 +9,14 @@ use libp2p::{Multiaddr, PeerId};
 use crate::error::Error;
 use crate::limits::MAX_ADDRESS_BYTES;
 
+/// Whether `text` is an address this crate can listen on or dial.
+///
+/// # Errors
+/// [`Error::BadAddress`], naming the text.
+pub fn check(text: &str) -> Result<(), Error> {
+    Address::parse(text).map(|_| ())
+}
+
 /// An address without its peer id, and the peer id where it was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
@@ -20,10 +28,7 @@ impl Address {
     /// # Errors
     /// [`Error::BadAddress`], naming the text.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let bad = |reason: String| Error::BadAddress {
-            address: text.chars().take(100).collect(),
-            reason,
-        };
+        let bad = |reason: String| Error::BadAddress { address: text.chars().take(100).collect(), reason };
         let address: Multiaddr = text.parse().map_err(|error| bad(format!("{error}")))?;
         split(&address).map_err(|reason| bad(reason.to_owned()))
     }
@@ -91,24 +96,14 @@ mod tests {
         let address = Address::parse(&format!("/ip4/127.0.0.1/tcp/8640/p2p/{PEER}")).unwrap();
         assert_eq!(address.dial.to_string(), "/ip4/127.0.0.1/tcp/8640");
         assert_eq!(address.peer, Some(PEER.parse().unwrap()));
-        assert!(
-            Address::parse("/dns4/shop.example/tcp/8640")
-                .unwrap()
-                .peer
-                .is_none()
-        );
+        assert!(Address::parse("/dns4/shop.example/tcp/8640").unwrap().peer.is_none());
     }
 
     #[test]
     fn a_bad_address_is_named() {
-        for text in [
-            "",
-            "10.0.0.1:8640",
-            "/ip4/1.2.3.4",
-            "/ip4/1.2.3.4/udp/1",
-            "/ip4/1.2.3.4/tcp/1/ws",
-            "/tcp/1",
-        ] {
+        for text in
+            ["", "10.0.0.1:8640", "/ip4/1.2.3.4", "/ip4/1.2.3.4/udp/1", "/ip4/1.2.3.4/tcp/1/ws", "/tcp/1"]
+        {
             let error = Address::parse(text).unwrap_err();
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
         }
@@ -116,12 +111,7 @@ mod tests {
 
     #[test]
     fn addresses_that_nobody_can_dial_are_not_learnt() {
-        for text in [
-            "/ip4/0.0.0.0/tcp/1",
-            "/ip6/::/tcp/1",
-            "/ip4/1.2.3.4/tcp/0",
-            "/ip4/224.0.0.1/tcp/1",
-        ] {
+        for text in ["/ip4/0.0.0.0/tcp/1", "/ip6/::/tcp/1", "/ip4/1.2.3.4/tcp/0", "/ip4/224.0.0.1/tcp/1"] {
             assert!(Address::told(&text.parse().unwrap()).is_none(), "{text}");
         }
         assert!(Address::told(&"/ip4/10.0.0.1/tcp/1".parse().unwrap()).is_some());

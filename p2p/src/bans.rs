@@ -22,10 +22,7 @@ pub(crate) struct Score {
 
 impl Score {
     pub(crate) fn clean(now: Instant) -> Self {
-        Self {
-            points: 0,
-            since: now,
-        }
+        Self { points: 0, since: now }
     }
 
     /// The score now.
@@ -68,9 +65,7 @@ impl Bans {
     ) -> Option<PeerId> {
         self.grudges.remove(&peer);
         self.list = None;
-        let until = now
-            .checked_add(time)
-            .unwrap_or(now + Duration::from_secs(u64::from(u32::MAX)));
+        let until = now.checked_add(time).unwrap_or(now + Duration::from_secs(u64::from(u32::MAX)));
         let ban = self.bans.entry(peer).or_insert(Ban { reason, until });
         if until >= ban.until {
             *ban = Ban { reason, until };
@@ -95,11 +90,7 @@ impl Bans {
 
     /// Takes out the bans that have ended.
     pub(crate) fn ended(&mut self, now: Instant) -> Vec<PeerId> {
-        let ended: Vec<_> = self
-            .bans
-            .extract_if(|_, ban| ban.until <= now)
-            .map(|(peer, _)| peer)
-            .collect();
+        let ended: Vec<_> = self.bans.extract_if(|_, ban| ban.until <= now).map(|(peer, _)| peer).collect();
         if !ended.is_empty() {
             self.list = None;
         }
@@ -111,11 +102,8 @@ impl Bans {
         let bans = &self.bans;
         let list = self.list.get_or_insert_with(|| {
             let infos = bans.iter().map(|(peer, ban)| {
-                let info = BanInfo {
-                    peer_id: peer.to_string(),
-                    reason: ban.reason,
-                    remaining: Duration::ZERO,
-                };
+                let info =
+                    BanInfo { peer_id: peer.to_string(), reason: ban.reason, remaining: Duration::ZERO };
                 (info, ban.until)
             });
             Arc::new(infos.collect())
@@ -176,10 +164,7 @@ mod tests {
         let mut bans = Bans::default();
         let minute = Duration::from_secs(60);
         for _ in 0..MAX_BANS {
-            assert!(
-                bans.insert(PeerId::random(), BanReason::Misbehaviour, minute, now)
-                    .is_none()
-            );
+            assert!(bans.insert(PeerId::random(), BanReason::Misbehaviour, minute, now).is_none());
         }
         let last = PeerId::random();
         assert!(bans.insert(last, BanReason::Operator, minute * 2, now).is_some());

@@ -123,13 +123,9 @@ fn gossip(names: &Names) -> Result<Gossip, Error> {
         KnownTopics(known),
     )
     .map_err(|reason| setup(reason.to_owned()))?;
-    gossip
-        .with_peer_score(score_params(&topics), score_thresholds())
-        .map_err(setup)?;
+    gossip.with_peer_score(score_params(&topics), score_thresholds()).map_err(setup)?;
     for topic in [&names.transactions, &names.blocks] {
-        gossip
-            .subscribe(topic)
-            .map_err(|error| setup(error.to_string()))?;
+        gossip.subscribe(topic).map_err(|error| setup(error.to_string()))?;
     }
     Ok(gossip)
 }
@@ -156,10 +152,7 @@ fn score_params(topics: &[TopicHash]) -> PeerScoreParams {
         ..TopicScoreParams::default()
     };
     PeerScoreParams {
-        topics: topics
-            .iter()
-            .map(|hash| (hash.clone(), topic.clone()))
-            .collect::<HashMap<_, _>>(),
+        topics: topics.iter().map(|hash| (hash.clone(), topic.clone())).collect::<HashMap<_, _>>(),
         app_specific_weight: 1.0,
         ip_colocation_factor_weight: 0.0,
         slow_peer_weight: 0.0,
@@ -189,19 +182,8 @@ impl DataTransform for KnownTopics {
         if !self.0.contains(&raw.topic) {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "unknown topic"));
         }
-        let RawMessage {
-            source,
-            data,
-            sequence_number,
-            topic,
-            ..
-        } = raw;
-        Ok(gossipsub::Message {
-            source,
-            data,
-            sequence_number,
-            topic,
-        })
+        let RawMessage { source, data, sequence_number, topic, .. } = raw;
+        Ok(gossipsub::Message { source, data, sequence_number, topic })
     }
 
     fn outbound_transform(&self, _: &TopicHash, data: Vec<u8>) -> io::Result<Vec<u8>> {
@@ -232,21 +214,9 @@ mod tests {
         let names = Names::of(Hash::ZERO);
         let other = Names::of(Hash([1; 32]));
         let known = KnownTopics(HashSet::from([names.transactions.hash(), names.blocks.hash()]));
-        assert!(
-            known
-                .inbound_transform(message(names.blocks.hash(), b"x"))
-                .is_ok()
-        );
-        assert!(
-            known
-                .inbound_transform(message(names.transactions.hash(), b"x"))
-                .is_ok()
-        );
-        assert!(
-            known
-                .inbound_transform(message(other.blocks.hash(), b"x"))
-                .is_err()
-        );
+        assert!(known.inbound_transform(message(names.blocks.hash(), b"x")).is_ok());
+        assert!(known.inbound_transform(message(names.transactions.hash(), b"x")).is_ok());
+        assert!(known.inbound_transform(message(other.blocks.hash(), b"x")).is_err());
     }
 
     #[test]

@@ -44,11 +44,7 @@ struct Candidate {
 
 impl Candidate {
     fn failed(&mut self, now: Instant) -> Duration {
-        let longest = if self.origin == Origin::Bootnode {
-            MAX_BOOTNODE_BACKOFF
-        } else {
-            MAX_DIAL_BACKOFF
-        };
+        let longest = if self.origin == Origin::Bootnode { MAX_BOOTNODE_BACKOFF } else { MAX_DIAL_BACKOFF };
         let doubled = DIAL_BACKOFF.saturating_mul(1 << self.failures.min(16));
         let wait = doubled.min(longest);
         self.failures = self.failures.saturating_add(1);
@@ -82,10 +78,7 @@ pub(crate) struct AddressBook {
 
 impl AddressBook {
     pub(crate) fn new(own: PeerId) -> Self {
-        Self {
-            own,
-            candidates: Vec::new(),
-        }
+        Self { own, candidates: Vec::new() }
     }
 
     /// Adds an address, or another address of a peer that is known. Own addresses are left out.
@@ -160,12 +153,7 @@ impl AddressBook {
             .collect();
         due.sort_by_key(|(_, candidate)| {
             let bootnode = candidate.origin == Origin::Bootnode;
-            (
-                bootnode == has_peers,
-                !candidate.proven,
-                candidate.failures,
-                candidate.next,
-            )
+            (bootnode == has_peers, !candidate.proven, candidate.failures, candidate.next)
         });
         due.truncate(slots);
         due.into_iter()
@@ -183,19 +171,12 @@ impl AddressBook {
             candidate.addresses.contains(&address.dial) && candidate.dialling.is_none()
         })?;
         let candidate = &self.candidates[index];
-        Some(Due {
-            index,
-            peer: candidate.peer,
-            addresses: candidate.addresses.clone(),
-        })
+        Some(Due { index, peer: candidate.peer, addresses: candidate.addresses.clone() })
     }
 
     /// How many dials of ours are under way.
     pub(crate) fn dials(&self) -> usize {
-        self.candidates
-            .iter()
-            .filter(|candidate| candidate.dialling.is_some())
-            .count()
+        self.candidates.iter().filter(|candidate| candidate.dialling.is_some()).count()
     }
 
     /// The candidate is being dialled over this connection.
@@ -208,10 +189,7 @@ impl AddressBook {
         let Some(index) = self.dialled(connection) else {
             return;
         };
-        let twin = self
-            .candidates
-            .iter()
-            .position(|candidate| candidate.peer == Some(peer));
+        let twin = self.candidates.iter().position(|candidate| candidate.peer == Some(peer));
         let candidate = &mut self.candidates[index];
         candidate.dialling = None;
         candidate.peer = Some(peer);
@@ -240,16 +218,8 @@ impl AddressBook {
         candidate.dialling = None;
         candidate.peer = candidate.peer.filter(|_| candidate.named);
         let wait = candidate.failed(now);
-        let address = candidate
-            .addresses
-            .first()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let failed = Failed {
-            origin: candidate.origin,
-            address,
-            wait,
-        };
+        let address = candidate.addresses.first().map(ToString::to_string).unwrap_or_default();
+        let failed = Failed { origin: candidate.origin, address, wait };
         let forgotten =
             candidate.origin != Origin::Bootnode && candidate.failures >= MAX_DIAL_FAILURES && has_peers;
         if forgotten {
@@ -267,11 +237,7 @@ impl AddressBook {
 
     /// The peer is of this network.
     pub(crate) fn proved(&mut self, peer: &PeerId) {
-        for candidate in self
-            .candidates
-            .iter_mut()
-            .filter(|candidate| candidate.peer == Some(*peer))
-        {
+        for candidate in self.candidates.iter_mut().filter(|candidate| candidate.peer == Some(*peer)) {
             candidate.proven = true;
             candidate.failures = 0;
         }
@@ -279,11 +245,7 @@ impl AddressBook {
 
     /// The peer went away: it is tried again after a moment.
     pub(crate) fn left(&mut self, peer: &PeerId, now: Instant) {
-        for candidate in self
-            .candidates
-            .iter_mut()
-            .filter(|candidate| candidate.peer == Some(*peer))
-        {
+        for candidate in self.candidates.iter_mut().filter(|candidate| candidate.peer == Some(*peer)) {
             candidate.next = candidate.next.max(now + DIAL_BACKOFF);
         }
     }
@@ -296,29 +258,17 @@ impl AddressBook {
 
     /// Addresses worth saving: of peers that were once reached, the most reliable first.
     pub(crate) fn to_save(&self) -> Vec<String> {
-        let mut proven: Vec<_> = self
-            .candidates
-            .iter()
-            .filter(|candidate| candidate.proven)
-            .collect();
+        let mut proven: Vec<_> = self.candidates.iter().filter(|candidate| candidate.proven).collect();
         proven.sort_by_key(|candidate| candidate.failures);
         let texts = proven.into_iter().filter_map(|candidate| {
             let peer = candidate.peer.as_ref()?;
-            Some(
-                candidate
-                    .addresses
-                    .iter()
-                    .map(|dial| address::full(dial, peer))
-                    .collect::<Vec<_>>(),
-            )
+            Some(candidate.addresses.iter().map(|dial| address::full(dial, peer)).collect::<Vec<_>>())
         });
         texts.flatten().take(MAX_SAVED_ADDRESSES).collect()
     }
 
     fn dialled(&self, connection: ConnectionId) -> Option<usize> {
-        self.candidates
-            .iter()
-            .position(|candidate| candidate.dialling == Some(connection))
+        self.candidates.iter().position(|candidate| candidate.dialling == Some(connection))
     }
 }
 

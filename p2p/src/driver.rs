@@ -80,10 +80,7 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "called once, by start, which makes each of them"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "called once, by start, which makes each of them")]
     pub(crate) fn new(
         swarm: Swarm<Behaviour>,
         names: Names,
@@ -163,30 +160,15 @@ impl Driver {
         self.library_metrics.record(&event);
         match event {
             SwarmEvent::Behaviour(event) => self.on_protocol(event),
-            SwarmEvent::ConnectionEstablished {
-                peer_id,
-                connection_id,
-                endpoint,
-                ..
-            } => {
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 self.on_connected(peer_id, connection_id, &endpoint);
             }
-            SwarmEvent::ConnectionClosed {
-                peer_id,
-                num_established: 0,
-                ..
-            } => self.on_closed(&peer_id),
-            SwarmEvent::OutgoingConnectionError {
-                connection_id, error, ..
-            } => {
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => self.on_closed(&peer_id),
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 self.on_dial_error(connection_id, &error);
             }
             SwarmEvent::NewListenAddr { .. } | SwarmEvent::ExpiredListenAddr { .. } => self.changed = true,
-            SwarmEvent::ListenerClosed {
-                reason: Err(error),
-                addresses,
-                ..
-            } => {
+            SwarmEvent::ListenerClosed { reason: Err(error), addresses, .. } => {
                 tracing::error!(?addresses, %error, "a listener has closed");
                 self.changed = true;
             }

@@ -26,6 +26,7 @@ mod peers;
 mod sync_codec;
 mod wire;
 
+pub use address::check as check_address;
 pub use error::Error;
 pub use limits::Limits;
 pub use message::{

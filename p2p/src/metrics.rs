@@ -24,37 +24,14 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        let Self {
-            peers,
-            verdicts,
-            faults,
-            failures,
-            bans,
-            pauses,
-        } = &metrics;
+        let Self { peers, verdicts, faults, failures, bans, pauses } = &metrics;
         let area = registry.sub_registry_with_prefix("printsy_p2p");
-        area.register(
-            "peers",
-            "Connected peers of this network, by who dialled",
-            peers.clone(),
-        );
-        area.register(
-            "verdicts",
-            "Gossiped messages, by what became of them",
-            verdicts.clone(),
-        );
+        area.register("peers", "Connected peers of this network, by who dialled", peers.clone());
+        area.register("verdicts", "Gossiped messages, by what became of them", verdicts.clone());
         area.register("faults", "Faults charged to peers, by kind", faults.clone());
-        area.register(
-            "request_failures",
-            "Requests of ours without an answer",
-            failures.clone(),
-        );
+        area.register("request_failures", "Requests of ours without an answer", failures.clone());
         area.register("bans", "Peers banned for their faults", bans.clone());
-        area.register(
-            "event_pauses",
-            "Times the node was too slow for its peers",
-            pauses.clone(),
-        );
+        area.register("event_pauses", "Times the node was too slow for its peers", pauses.clone());
         metrics
     }
 

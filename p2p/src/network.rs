@@ -64,15 +64,10 @@ pub async fn start(
     config: Config,
     registry: &mut Registry,
 ) -> Result<(Network, mpsc::Receiver<Event>), Error> {
-    let keypair = identity::Keypair::ed25519_from_bytes(config.node_key).map_err(|error| Error::Setup {
-        reason: format!("node key: {error}"),
-    })?;
+    let keypair = identity::Keypair::ed25519_from_bytes(config.node_key)
+        .map_err(|error| Error::Setup { reason: format!("node key: {error}") })?;
     let own = keypair.public().to_peer_id();
-    let listen = config
-        .listen
-        .iter()
-        .map(|text| Address::parse(text))
-        .collect::<Result<Vec<_>, _>>()?;
+    let listen = config.listen.iter().map(|text| Address::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let book = address_book(&config, own)?;
     let names = Names::of(config.genesis);
     let max_block_bytes = usize::try_from(config.max_block_bytes).unwrap_or(usize::MAX);
@@ -102,15 +97,7 @@ pub async fn start(
         // Not reached after a panic: then the sender is dropped unsent, and `closed` says so.
         end_sender.send_replace(true);
     });
-    Ok((
-        Network {
-            own,
-            commands: command_sender,
-            snapshot,
-            end,
-        },
-        events,
-    ))
+    Ok((Network { own, commands: command_sender, snapshot, end }, events))
 }
 
 fn address_book(config: &Config, own: PeerId) -> Result<AddressBook, Error> {
@@ -130,9 +117,7 @@ fn address_book(config: &Config, own: PeerId) -> Result<AddressBook, Error> {
 
 fn swarm(keypair: identity::Keypair, behaviour: Behaviour) -> Result<Swarm<Behaviour>, Error> {
     fn setup(error: impl ToString) -> Error {
-        Error::Setup {
-            reason: error.to_string(),
-        }
+        Error::Setup { reason: error.to_string() }
     }
     let multiplexer = || {
         let mut config = yamux::Config::default();
@@ -146,20 +131,12 @@ fn swarm(keypair: identity::Keypair, behaviour: Behaviour) -> Result<Swarm<Behav
         .map_err(setup)?;
     // A machine whose resolver configuration cannot be read can still dial by number.
     let swarm = if dns::tokio::Transport::system(tcp::tokio::Transport::new(tcp())).is_ok() {
-        let builder = builder
-            .with_dns()
-            .map_err(setup)?
-            .with_behaviour(|_| behaviour)
-            .map_err(setup)?;
-        builder
-            .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIME))
-            .build()
+        let builder = builder.with_dns().map_err(setup)?.with_behaviour(|_| behaviour).map_err(setup)?;
+        builder.with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIME)).build()
     } else {
         tracing::warn!("the system names no DNS resolver: addresses with names cannot be dialled");
         let builder = builder.with_behaviour(|_| behaviour).map_err(setup)?;
-        builder
-            .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIME))
-            .build()
+        builder.with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIME)).build()
     };
     Ok(swarm)
 }
@@ -176,10 +153,7 @@ async fn bind(
     for address in addresses {
         let listener = swarm.listen_on(address.clone()).map_err(|error| match error {
             TransportError::Other(source) => listen_error(&address, source),
-            other => Error::BadAddress {
-                address: address.to_string(),
-                reason: other.to_string(),
-            },
+            other => Error::BadAddress { address: address.to_string(), reason: other.to_string() },
         })?;
         waiting.push((listener, address));
     }
@@ -187,17 +161,10 @@ async fn bind(
     let deadline = Instant::now() + LISTEN_TIME;
     while let Some((_, address)) = waiting.first() {
         let event = tokio::time::timeout_at(deadline, swarm.select_next_some());
-        match event
-            .await
-            .map_err(|_| listen_error(address, io::ErrorKind::TimedOut.into()))?
-        {
+        match event.await.map_err(|_| listen_error(address, io::ErrorKind::TimedOut.into()))? {
             SwarmEvent::NewListenAddr { listener_id, .. } => waiting.retain(|(id, _)| *id != listener_id),
             SwarmEvent::ListenerError { listener_id, error } => refused(&waiting, listener_id, error)?,
-            SwarmEvent::ListenerClosed {
-                listener_id,
-                reason: Err(error),
-                ..
-            } => {
+            SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
                 refused(&waiting, listener_id, error)?;
             }
             other => others.push(other),
@@ -362,10 +329,7 @@ impl Network {
     /// [`Error::TaskDied`] if it ended by a panic: then the process should end too.
     pub async fn closed(&self) -> Result<(), Error> {
         let mut end = self.end.clone();
-        end.wait_for(|ended| *ended)
-            .await
-            .map(drop)
-            .map_err(|_| Error::TaskDied)
+        end.wait_for(|ended| *ended).await.map(drop).map_err(|_| Error::TaskDied)
     }
 
     fn send(&self, command: Command) {
@@ -375,9 +339,8 @@ impl Network {
 }
 
 fn parse_peer_id(text: &str) -> Result<PeerId, Error> {
-    text.parse()
-        .map_err(|error: identity::ParseError| Error::BadPeerId {
-            peer: text.chars().take(100).collect(),
-            reason: error.to_string(),
-        })
+    text.parse().map_err(|error: identity::ParseError| Error::BadPeerId {
+        peer: text.chars().take(100).collect(),
+        reason: error.to_string(),
+    })
 }

@@ -22,17 +22,9 @@ pub(crate) type Channel = ResponseChannel<Result<Response, Malformed>>;
 #[derive(Debug)]
 pub(crate) enum Early {
     /// A gossiped message.
-    Gossip {
-        id: MessageId,
-        topic: TopicHash,
-        data: Vec<u8>,
-    },
+    Gossip { id: MessageId, topic: TopicHash, data: Vec<u8> },
     /// A request.
-    Request {
-        id: InboundRequestId,
-        request: Request,
-        channel: Channel,
-    },
+    Request { id: InboundRequestId, request: Request, channel: Channel },
 }
 
 /// How far a peer has come.
@@ -141,9 +133,6 @@ impl Peers {
 
     /// How many connections of ours lead somewhere, proven or not.
     pub(crate) fn outbound(&self) -> usize {
-        self.by_key
-            .values()
-            .filter(|peer| peer.direction == Direction::Outbound)
-            .count()
+        self.by_key.values().filter(|peer| peer.direction == Direction::Outbound).count()
     }
 }

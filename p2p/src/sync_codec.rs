@@ -25,10 +25,7 @@ pub(crate) struct SyncCodec {
 
 impl SyncCodec {
     pub(crate) fn new(max_block_bytes: usize) -> Self {
-        Self {
-            max_block_bytes,
-            asked: None,
-        }
+        Self { max_block_bytes, asked: None }
     }
 }
 
@@ -49,9 +46,7 @@ impl Codec for SyncCodec {
     where
         T: AsyncRead + Unpin + Send,
     {
-        let asked = self
-            .asked
-            .expect("an answer is read on the stream its request was written to");
+        let asked = self.asked.expect("an answer is read on the stream its request was written to");
         let frame = read_frame(io, asked.max_response_bytes(self.max_block_bytes)).await?;
         Ok(frame.and_then(|bytes| {
             let response = Response::from_bytes(&bytes, self.max_block_bytes)?;

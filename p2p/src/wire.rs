@@ -110,16 +110,12 @@ impl Request {
                 let (locator, stop) = codec::decode::<(List<Hash, MAX_LOCATOR>, Hash)>(body)?;
                 Self::Headers { locator, stop }
             }
-            Kind::Blocks => Self::Blocks {
-                ids: codec::decode(body)?,
-            },
+            Kind::Blocks => Self::Blocks { ids: codec::decode(body)? },
             Kind::Pending => {
                 nothing_after(body)?;
                 Self::Pending
             }
-            Kind::Transactions => Self::Transactions {
-                ids: codec::decode(body)?,
-            },
+            Kind::Transactions => Self::Transactions { ids: codec::decode(body)? },
         })
     }
 }
@@ -191,11 +187,9 @@ impl Response {
                 Self::Headers(headers.map(SignedHeader::from_bytes).collect())
             }
             Kind::Blocks => Self::Blocks(read_blobs(body, MAX_BLOCKS, max_block_bytes)?),
-            Kind::Pending => Self::Pending(
-                fixed_items::<32>(body, MAX_PENDING)?
-                    .map(|id| Hash(*id))
-                    .collect(),
-            ),
+            Kind::Pending => {
+                Self::Pending(fixed_items::<32>(body, MAX_PENDING)?.map(|id| Hash(*id)).collect())
+            }
             Kind::Transactions => {
                 Self::Transactions(read_blobs(body, MAX_TRANSACTIONS, MAX_TRANSACTION_BYTES)?)
             }
@@ -216,11 +210,7 @@ pub(crate) fn batch_from_bytes(bytes: &[u8]) -> Result<Vec<Vec<u8>>, DecodeError
         return Err(DecodeError::OverMaximum);
     }
     let batch = read_blobs(bytes, MAX_BATCH, MAX_TRANSACTION_BYTES)?;
-    if batch.is_empty() {
-        Err(DecodeError::Truncated)
-    } else {
-        Ok(batch)
-    }
+    if batch.is_empty() { Err(DecodeError::Truncated) } else { Ok(batch) }
 }
 
 /// One gossiped header.
@@ -238,10 +228,7 @@ pub(crate) fn batches(transactions: Vec<Vec<u8>>) -> Vec<Vec<Vec<u8>>> {
     let mut all = Vec::new();
     let mut batch = Vec::new();
     let mut size = 2;
-    for bytes in transactions
-        .into_iter()
-        .filter(|bytes| bytes.len() <= MAX_TRANSACTION_BYTES)
-    {
+    for bytes in transactions.into_iter().filter(|bytes| bytes.len() <= MAX_TRANSACTION_BYTES) {
         if batch.len() == MAX_BATCH || size + 4 + bytes.len() > MAX_BATCH_BYTES {
             all.push(std::mem::take(&mut batch));
             size = 2;
@@ -268,21 +255,13 @@ fn cut_blobs(list: &mut Vec<Vec<u8>>, max_count: usize, max_each: usize, max_all
 }
 
 fn write_count(bytes: &mut Vec<u8>, count: usize) {
-    bytes.extend(
-        u16::try_from(count)
-            .expect("every list's maximum is below 65,536")
-            .to_le_bytes(),
-    );
+    bytes.extend(u16::try_from(count).expect("every list's maximum is below 65,536").to_le_bytes());
 }
 
 fn write_blobs(bytes: &mut Vec<u8>, list: &[Vec<u8>]) {
     write_count(bytes, list.len());
     for item in list {
-        bytes.extend(
-            u32::try_from(item.len())
-                .expect("no item reaches 4 GiB")
-                .to_le_bytes(),
-        );
+        bytes.extend(u32::try_from(item.len()).expect("no item reaches 4 GiB").to_le_bytes());
         bytes.extend_from_slice(item);
     }
 }
@@ -290,11 +269,7 @@ fn write_blobs(bytes: &mut Vec<u8>, list: &[Vec<u8>]) {
 fn read_count(bytes: &[u8], max: usize) -> Result<(usize, &[u8]), DecodeError> {
     let (count, rest) = bytes.split_first_chunk().ok_or(DecodeError::Truncated)?;
     let count = usize::from(u16::from_le_bytes(*count));
-    if count > max {
-        Err(DecodeError::OverMaximum)
-    } else {
-        Ok((count, rest))
-    }
+    if count > max { Err(DecodeError::OverMaximum) } else { Ok((count, rest)) }
 }
 
 fn read_blobs(bytes: &[u8], max_count: usize, max_each: usize) -> Result<Vec<Vec<u8>>, DecodeError> {

@@ -16,11 +16,7 @@ use prometheus_client::registry::Registry;
 
 /// An address whose port is free and stays so: on Linux, one of a loopback host that no other test uses.
 fn free_address() -> String {
-    let host = if cfg!(target_os = "linux") {
-        "127.0.77.1"
-    } else {
-        "127.0.0.1"
-    };
+    let host = if cfg!(target_os = "linux") { "127.0.77.1" } else { "127.0.0.1" };
     let listener = std::net::TcpListener::bind((host, 0)).unwrap();
     format!("/ip4/{host}/tcp/{}", listener.local_addr().unwrap().port())
 }
@@ -75,24 +71,16 @@ async fn two_nodes_meet_and_exchange_status() {
     let a_at_b = b.connected().await;
 
     // The very first thing after meeting, from both sides at once.
-    b.network
-        .request(a_at_b, RequestKey(7), Request::Status(status(10)));
-    a.network
-        .request(b_at_a, RequestKey(7), Request::Status(status(20)));
+    b.network.request(a_at_b, RequestKey(7), Request::Status(status(10)));
+    a.network.request(b_at_a, RequestKey(7), Request::Status(status(20)));
     let (peer, reply, asked) = request(&mut a).await;
     assert_eq!((peer, asked), (b_at_a, Request::Status(status(10))));
     a.network.respond(reply, Response::Status(status(20)));
     let (_, reply, asked) = request(&mut b).await;
     assert_eq!(asked, Request::Status(status(20)));
     b.network.respond(reply, Response::Status(status(10)));
-    assert_eq!(
-        response(&mut b).await,
-        (RequestKey(7), Ok(Response::Status(status(20))))
-    );
-    assert_eq!(
-        response(&mut a).await,
-        (RequestKey(7), Ok(Response::Status(status(10))))
-    );
+    assert_eq!(response(&mut b).await, (RequestKey(7), Ok(Response::Status(status(20)))));
+    assert_eq!(response(&mut a).await, (RequestKey(7), Ok(Response::Status(status(10)))));
 
     let seen = a.network.peers();
     assert_eq!(seen.len(), 1);
@@ -113,32 +101,21 @@ async fn every_kind_of_request_is_answered_in_kind_and_within_bounds() {
     let full = vec![6; usize::try_from(MAX_BLOCK_BYTES).unwrap()];
     let exchanges = [
         (
-            Request::Headers {
-                locator: ids(3).try_into().unwrap(),
-                stop: Hash([9; 32]),
-            },
+            Request::Headers { locator: ids(3).try_into().unwrap(), stop: Hash([9; 32]) },
             Response::Headers(vec![header(1); 2_000]),
             Response::Headers(vec![header(1); 2_000]),
         ),
         (
-            Request::Blocks {
-                ids: ids(3).try_into().unwrap(),
-            },
+            Request::Blocks { ids: ids(3).try_into().unwrap() },
             Response::Blocks(vec![block.clone(), vec![1; 50], block.clone()]),
             Response::Blocks(vec![block.clone(), vec![1; 50]]),
         ),
         (
-            Request::Blocks {
-                ids: ids(2).try_into().unwrap(),
-            },
+            Request::Blocks { ids: ids(2).try_into().unwrap() },
             Response::Blocks(vec![full.clone(), vec![1]]),
             Response::Blocks(vec![full]),
         ),
-        (
-            Request::Pending,
-            Response::Pending(ids(200)),
-            Response::Pending(ids(200)),
-        ),
+        (Request::Pending, Response::Pending(ids(200)), Response::Pending(ids(200))),
         (
             Request::Transactions { ids: List::new() },
             Response::Transactions(vec![vec![3; 4_096]; 1_001]),
@@ -225,10 +202,7 @@ async fn rejected_messages_lower_the_score_and_end_in_a_ban() {
     a.disconnected().await;
     let banned = b.network.banned();
     assert_eq!(banned.len(), 1);
-    assert_eq!(
-        (&banned[0].peer_id, banned[0].reason),
-        (&a.network.peer_id(), BanReason::Misbehaviour)
-    );
+    assert_eq!((&banned[0].peer_id, banned[0].reason), (&a.network.peer_id(), BanReason::Misbehaviour));
     assert!(banned[0].remaining > Duration::from_secs(3_500));
 
     // The ban keeps it out; its end lets it in again.
@@ -243,16 +217,11 @@ async fn an_operator_bans_and_lets_in_again() {
     let mut a = dialler(1, &[&b]).await;
     a.connected().await;
     b.connected().await;
-    b.network
-        .ban(&a.network.peer_id(), Duration::from_secs(2))
-        .unwrap();
+    b.network.ban(&a.network.peer_id(), Duration::from_secs(2)).unwrap();
     b.disconnected().await;
     assert_eq!(b.network.banned()[0].reason, BanReason::Operator);
     b.connected().await; // the ban ended by itself, and the other kept trying
-    assert!(matches!(
-        b.network.ban("nobody", Duration::ZERO),
-        Err(Error::BadPeerId { .. })
-    ));
+    assert!(matches!(b.network.ban("nobody", Duration::ZERO), Err(Error::BadPeerId { .. })));
 }
 
 #[tokio::test]
@@ -261,28 +230,16 @@ async fn another_genesis_is_refused_by_both() {
     // The first 8 hex digits are the same, so that all protocols match: what is compared is the whole.
     let mut other = GENESIS;
     other.0[31] ^= 1;
-    let mut b = node(Config {
-        genesis: other,
-        bootnodes: vec![a.address()],
-        ..config(2)
-    })
-    .await;
+    let mut b = node(Config { genesis: other, bootnodes: vec![a.address()], ..config(2) }).await;
     let mut friend = dialler(3, &[&a]).await;
-    eventually("both to refuse", || {
-        !a.network.banned().is_empty() && !b.network.banned().is_empty()
-    })
-    .await;
+    eventually("both to refuse", || !a.network.banned().is_empty() && !b.network.banned().is_empty()).await;
     assert_eq!(a.network.banned()[0].peer_id, b.network.peer_id());
     assert_eq!(a.network.banned()[0].reason, BanReason::OtherNetwork);
     assert_eq!(b.network.banned()[0].reason, BanReason::OtherNetwork);
     friend.connected().await;
     let first = a.connected().await;
     assert_eq!(a.network.peers()[0].key, first);
-    assert_eq!(
-        a.network.peers()[0].peer_id,
-        friend.network.peer_id(),
-        "the stranger was never told"
-    );
+    assert_eq!(a.network.peers()[0].peer_id, friend.network.peer_id(), "the stranger was never told");
     assert!(b.events.try_recv().is_err(), "nor were we told to it");
 }
 
@@ -291,10 +248,7 @@ async fn a_port_in_use_is_a_clear_error() {
     let a = node(config(1)).await;
     let address = a.address();
     let taken = address.split("/p2p/").next().unwrap().to_owned();
-    let config = Config {
-        listen: vec![taken.clone()],
-        ..config(2)
-    };
+    let config = Config { listen: vec![taken.clone()], ..config(2) };
     match start(config, &mut Registry::default()).await {
         Err(Error::ListenInUse { address }) => assert_eq!(address, taken),
         other => panic!("got {:?}", other.map(|_| ())),
@@ -305,27 +259,15 @@ async fn a_port_in_use_is_a_clear_error() {
 async fn bad_addresses_are_named() {
     for text in ["10.0.0.1:80", "/ip4/10.0.0.1/udp/5", ""] {
         let bad = vec![text.to_owned()];
-        let as_listener = Config {
-            listen: bad.clone(),
-            ..config(1)
-        };
-        let as_bootnode = Config {
-            bootnodes: bad.clone(),
-            ..config(1)
-        };
+        let as_listener = Config { listen: bad.clone(), ..config(1) };
+        let as_bootnode = Config { bootnodes: bad.clone(), ..config(1) };
         for config in [as_listener, as_bootnode] {
-            let error = start(config, &mut Registry::default())
-                .await
-                .map(drop)
-                .expect_err("the address is bad");
+            let error =
+                start(config, &mut Registry::default()).await.map(drop).expect_err("the address is bad");
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
         }
         // What was remembered is no operator's mistake.
-        let remembered = node(Config {
-            known_peers: bad,
-            ..config(1)
-        })
-        .await;
+        let remembered = node(Config { known_peers: bad, ..config(1) }).await;
         assert!(remembered.network.add_peer(text).is_err());
     }
 }
@@ -333,17 +275,11 @@ async fn bad_addresses_are_named() {
 #[tokio::test]
 async fn a_node_finds_another_through_a_third() {
     let b = node(config(2)).await;
-    let meet = |seed| Config {
-        bootnodes: vec![b.address()],
-        ..config(seed)
-    };
+    let meet = |seed| Config { bootnodes: vec![b.address()], ..config(seed) };
     let a = node(meet(1)).await;
     let c = node(meet(3)).await;
     let knows = |node: &Node, other: &Node| {
-        node.network
-            .peers()
-            .iter()
-            .any(|peer| peer.peer_id == other.network.peer_id())
+        node.network.peers().iter().any(|peer| peer.peer_id == other.network.peer_id())
     };
     eventually("the two to meet", || knows(&a, &c) && knows(&c, &a)).await;
 }
@@ -354,20 +290,13 @@ async fn remembered_peers_are_dialled_after_a_restart() {
     let mut a = dialler(1, &[&b]).await;
     a.connected().await;
     b.connected().await;
-    eventually("the address to be worth saving", || {
-        !a.network.peer_addresses().is_empty()
-    })
-    .await;
+    eventually("the address to be worth saving", || !a.network.peer_addresses().is_empty()).await;
     let known_peers = a.network.peer_addresses();
     assert_eq!(known_peers, [b.address()]);
     a.network.shutdown();
     patiently("the end", a.network.closed()).await.unwrap();
     b.disconnected().await;
-    let mut again = node(Config {
-        known_peers,
-        ..config(1)
-    })
-    .await;
+    let mut again = node(Config { known_peers, ..config(1) }).await;
     again.connected().await;
 }
 
@@ -375,18 +304,10 @@ async fn remembered_peers_are_dialled_after_a_restart() {
 async fn a_bootnode_that_comes_up_late_is_found() {
     // A port that nobody listens on yet.
     let address = free_address();
-    let mut a = node(Config {
-        bootnodes: vec![address.clone()],
-        ..config(1)
-    })
-    .await;
+    let mut a = node(Config { bootnodes: vec![address.clone()], ..config(1) }).await;
     let refused = "libp2p_swarm_outgoing_connection_error_total";
     eventually("the first dial to fail", || a.metric(refused).is_some()).await;
-    let mut b = node(Config {
-        listen: vec![address],
-        ..config(2)
-    })
-    .await;
+    let mut b = node(Config { listen: vec![address], ..config(2) }).await;
     b.connected().await;
     a.connected().await;
 }
@@ -394,11 +315,7 @@ async fn a_bootnode_that_comes_up_late_is_found() {
 #[tokio::test]
 async fn a_node_that_is_its_own_bootnode_goes_on() {
     let address = free_address();
-    let own = Config {
-        listen: vec![address.clone()],
-        bootnodes: vec![address],
-        ..config(1)
-    };
+    let own = Config { listen: vec![address.clone()], bootnodes: vec![address], ..config(1) };
     let mut a = node(own).await;
     let mut b = dialler(2, &[&a]).await;
     b.connected().await;
@@ -422,27 +339,18 @@ async fn a_request_ends_once_whatever_becomes_of_the_peer() {
     let peer = b.connected().await;
 
     b.network.request(PeerKey(999), RequestKey(1), Request::Pending);
-    assert_eq!(
-        response(&mut b).await,
-        (RequestKey(1), Err(RequestFailure::Disconnected))
-    );
+    assert_eq!(response(&mut b).await, (RequestKey(1), Err(RequestFailure::Disconnected)));
 
     b.network.request(peer, RequestKey(2), Request::Pending);
     let (_, reply, _) = request(&mut a).await;
     a.network.refuse(reply);
-    assert_eq!(
-        response(&mut b).await,
-        (RequestKey(2), Err(RequestFailure::Refused))
-    );
+    assert_eq!(response(&mut b).await, (RequestKey(2), Err(RequestFailure::Refused)));
 
     // Eight may be open; the ninth is too many. The answerer never answers and then dies.
     for number in 10..19 {
         b.network.request(peer, RequestKey(number), Request::Pending);
     }
-    assert_eq!(
-        response(&mut b).await,
-        (RequestKey(18), Err(RequestFailure::Busy))
-    );
+    assert_eq!(response(&mut b).await, (RequestKey(18), Err(RequestFailure::Busy)));
     for _ in 0..8 {
         request(&mut a).await;
     }
@@ -457,10 +365,7 @@ async fn a_request_ends_once_whatever_becomes_of_the_peer() {
     assert_eq!(ended, (10..18).map(RequestKey).collect::<Vec<_>>());
     assert_eq!(b.disconnected().await, peer);
     b.network.request(peer, RequestKey(20), Request::Pending);
-    assert_eq!(
-        response(&mut b).await,
-        (RequestKey(20), Err(RequestFailure::Disconnected))
-    );
+    assert_eq!(response(&mut b).await, (RequestKey(20), Err(RequestFailure::Disconnected)));
 }
 
 #[tokio::test]
@@ -471,10 +376,7 @@ async fn an_answer_of_the_wrong_kind_is_charged_to_its_sender() {
     b.network.request(peer, RequestKey(1), Request::Pending);
     let (_, reply, _) = request(&mut a).await;
     a.network.respond(reply, Response::Status(status(1)));
-    assert_eq!(
-        response(&mut b).await,
-        (RequestKey(1), Err(RequestFailure::Malformed))
-    );
+    assert_eq!(response(&mut b).await, (RequestKey(1), Err(RequestFailure::Malformed)));
     eventually("the score to fall", || b.network.peers()[0].score <= -49).await;
 }
 
@@ -487,30 +389,20 @@ async fn a_node_that_takes_no_events_loses_none() {
     assert_eq!(b.network.peers()[0].key, b_key);
     // More than the event queue holds, all failing at once, while nobody reads.
     for number in 0..1_000 {
-        a.network
-            .request(PeerKey(0), RequestKey(number), Request::Pending);
+        a.network.request(PeerKey(0), RequestKey(number), Request::Pending);
     }
     for number in 0..1_000 {
-        assert_eq!(
-            response(&mut a).await,
-            (RequestKey(number), Err(RequestFailure::Disconnected))
-        );
+        assert_eq!(response(&mut a).await, (RequestKey(number), Err(RequestFailure::Disconnected)));
     }
     a.network.request(peer, RequestKey(1_000), Request::Pending);
     let (_, reply, _) = request(&mut b).await;
     b.network.respond(reply, Response::Pending(Vec::new()));
-    assert_eq!(
-        response(&mut a).await,
-        (RequestKey(1_000), Ok(Response::Pending(Vec::new())))
-    );
+    assert_eq!(response(&mut a).await, (RequestKey(1_000), Ok(Response::Pending(Vec::new()))));
 }
 
 #[tokio::test]
 async fn no_more_peers_come_in_than_there_are_places() {
-    let limits = Limits {
-        max_inbound: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { max_inbound: 2, ..Limits::default() };
     let mut a = node(Config { limits, ..config(1) }).await;
     let _first = dialler(2, &[&a]).await;
     let _second = dialler(3, &[&a]).await;

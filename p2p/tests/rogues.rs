@@ -147,22 +147,12 @@ async fn gossiped_garbage_ends_in_a_ban_and_reaches_nobody() {
         let mut node = node(config(1)).await;
         let (mut rogue, _) = welcome_rogue(&mut node).await;
         for garbage in [b"garbage".to_vec(), vec![0xff; 300]] {
-            rogue
-                .behaviour_mut()
-                .gossip
-                .publish(topic(name), garbage)
-                .unwrap();
+            rogue.behaviour_mut().gossip.publish(topic(name), garbage).unwrap();
         }
         // `disconnected` would pass over a message; so the metric tells that none came through.
         is_banned(&mut node, &mut rogue).await;
-        assert_eq!(
-            node.metric("printsy_p2p_verdicts_total{verdict=\"reject\"}"),
-            Some(2)
-        );
-        assert_eq!(
-            node.metric("printsy_p2p_faults_total{kind=\"malformed\"}"),
-            Some(2)
-        );
+        assert_eq!(node.metric("printsy_p2p_verdicts_total{verdict=\"reject\"}"), Some(2));
+        assert_eq!(node.metric("printsy_p2p_faults_total{kind=\"malformed\"}"), Some(2));
     }
 }
 
@@ -172,20 +162,12 @@ async fn a_header_under_the_wrong_topic_does_not_hide_the_right_one() {
     let (mut rogue, _) = welcome_rogue(&mut node).await;
     let bytes = header(5).to_bytes().to_vec();
     // The rogue's own gossip takes both for one message, so the second comes from a second rogue.
-    rogue
-        .behaviour_mut()
-        .gossip
-        .publish(topic("transactions"), bytes.clone())
-        .unwrap();
+    rogue.behaviour_mut().gossip.publish(topic("transactions"), bytes.clone()).unwrap();
     let (mut second, _) = tokio::select! {
         welcomed = welcome_rogue(&mut node) => welcomed,
         () = drive(&mut rogue) => unreachable!("it drives for ever"),
     };
-    second
-        .behaviour_mut()
-        .gossip
-        .publish(topic("blocks"), bytes)
-        .unwrap();
+    second.behaviour_mut().gossip.publish(topic("blocks"), bytes).unwrap();
     let announced = tokio::select! {
         header = node.until(|event| match event {
             Event::Announcement { header, .. } => Some(header),
@@ -230,9 +212,7 @@ async fn a_flood_of_requests_is_bounded_and_charged() {
 async fn a_peer_that_names_another_network_is_not_told_to_the_node() {
     let mut node = node(config(1)).await;
     let mut stranger = rogue("/printsy/ffff/1".to_owned());
-    stranger
-        .dial(node.address().parse::<Multiaddr>().unwrap())
-        .unwrap();
+    stranger.dial(node.address().parse::<Multiaddr>().unwrap()).unwrap();
     let stranger_id = *stranger.local_peer_id();
     tokio::select! {
         () = eventually("the stranger to be refused", || !node.network.banned().is_empty()) => {}

@@ -210,11 +210,7 @@ impl From<GetHeaderParams> for HeaderByName {
 impl From<GetBlockParams> for BlockByName {
     fn from(params: GetBlockParams) -> Self {
         let (height, hash) = params.block.names();
-        Self {
-            height,
-            hash,
-            verbosity: params.verbosity,
-        }
+        Self { height, hash, verbosity: params.verbosity }
     }
 }
 
@@ -228,9 +224,7 @@ impl Visitor<'_> for SelectorVisitor {
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<BlockSelector, E> {
-        Height::try_from(number)
-            .map(BlockSelector::Height)
-            .map_err(E::custom)
+        Height::try_from(number).map(BlockSelector::Height).map_err(E::custom)
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<BlockSelector, E> {
@@ -255,15 +249,11 @@ impl<'de> Visitor<'de> for HeaderParamsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<GetHeaderParams, A::Error> {
         let named = HeaderByName::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(GetHeaderParams {
-            block: BlockSelector::from_names(named.height, named.hash)?,
-        })
+        Ok(GetHeaderParams { block: BlockSelector::from_names(named.height, named.hash)? })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<GetHeaderParams, A::Error> {
-        let block = seq
-            .next_element()?
-            .ok_or_else(|| A::Error::invalid_length(0, &self))?;
+        let block = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
         Ok(GetHeaderParams { block })
     }
 }
@@ -286,10 +276,7 @@ impl<'de> Visitor<'de> for BlockParamsVisitor {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<GetBlockParams, A::Error> {
         let named = BlockByName::deserialize(MapAccessDeserializer::new(map))?;
         let block = BlockSelector::from_names(named.height, named.hash)?;
-        Ok(GetBlockParams {
-            block,
-            verbosity: named.verbosity,
-        })
+        Ok(GetBlockParams { block, verbosity: named.verbosity })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<GetBlockParams, A::Error> {

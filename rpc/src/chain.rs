@@ -230,10 +230,7 @@ impl From<Admission> for AdmissionInfo {
 
 impl From<&GenesisMiner> for NamedMiner {
     fn from(miner: &GenesisMiner) -> Self {
-        Self {
-            key: Address(miner.key),
-            name: String::from_utf8_lossy(&miner.name).into_owned(),
-        }
+        Self { key: Address(miner.key), name: String::from_utf8_lossy(&miner.name).into_owned() }
     }
 }
 

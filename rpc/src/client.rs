@@ -93,14 +93,9 @@ impl Client {
     /// # Errors
     /// [`ClientError::Url`] if it is no `http` URL.
     pub fn new(url: &str) -> Result<Self, ClientError> {
-        let refused = |why: &str| ClientError::Url {
-            url: url.to_owned(),
-            why: why.to_owned(),
-        };
+        let refused = |why: &str| ClientError::Url { url: url.to_owned(), why: why.to_owned() };
         if url.starts_with("https:") {
-            return Err(refused(
-                "a node speaks plain http, so reach a far one through a tunnel (ssh -L)",
-            ));
+            return Err(refused("a node speaks plain http, so reach a far one through a tunnel (ssh -L)"));
         }
         let http = HttpClientBuilder::default()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -109,10 +104,7 @@ impl Client {
             .max_response_size(MAX_BODY_BYTES)
             .build(url)
             .map_err(|error| refused(&error.to_string()))?;
-        Ok(Self {
-            http,
-            url: url.to_owned(),
-        })
+        Ok(Self { http, url: url.to_owned() })
     }
 
     /// The node's address, as it was given.
@@ -127,10 +119,7 @@ impl Client {
     /// [`ClientError::Refused`] with the node's own error, or what kept it from answering.
     pub async fn call<M: Method>(&self, params: &M::Params) -> Result<M::Result, ClientError> {
         let params = Named(RawValue::from_string(to_json(params)).ok());
-        self.http
-            .request(M::NAME, params)
-            .await
-            .map_err(|error| self.explain(M::NAME, error))
+        self.http.request(M::NAME, params).await.map_err(|error| self.explain(M::NAME, error))
     }
 
     fn explain(&self, method: &'static str, error: CallError) -> ClientError {
@@ -139,31 +128,19 @@ impl Client {
             CallError::Call(object) => ClientError::Refused(object.into()),
             CallError::RequestTimeout => ClientError::Timeout { url, method },
             CallError::Transport(error) => self.explain_transport(method, error.as_ref()),
-            other => ClientError::NotANode {
-                url,
-                method,
-                why: other.to_string(),
-            },
+            other => ClientError::NotANode { url, method, why: other.to_string() },
         }
     }
 
     fn explain_transport(&self, method: &'static str, error: &(dyn StdError + 'static)) -> ClientError {
         let url = self.url.clone();
         if let Some(TransportError::Rejected { status_code }) = error.downcast_ref() {
-            return ClientError::NotANode {
-                url,
-                method,
-                why: format!("HTTP status {status_code}"),
-            };
+            return ClientError::NotANode { url, method, why: format!("HTTP status {status_code}") };
         }
         let cause = root_cause(error);
         match cause.downcast_ref::<io::Error>() {
             Some(io) => ClientError::Unreachable { url, why: plain(io) },
-            None => ClientError::NotANode {
-                url,
-                method,
-                why: cause.to_string(),
-            },
+            None => ClientError::NotANode { url, method, why: cause.to_string() },
         }
     }
 }

@@ -252,11 +252,7 @@ pub struct RpcError {
     /// One sentence for people, lower case, without a full stop.
     pub message: String,
     /// Ours alone: what programs match on.
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        deserialize_with = "known_data"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "known_data")]
     pub data: Option<Box<ErrorData>>,
 }
 
@@ -264,41 +260,25 @@ impl RpcError {
     /// One of our errors.
     #[must_use]
     pub fn refused(message: impl Into<String>, data: ErrorData) -> Self {
-        Self {
-            code: data.reason.code(),
-            message: message.into(),
-            data: Some(Box::new(data)),
-        }
+        Self { code: data.reason.code(), message: message.into(), data: Some(Box::new(data)) }
     }
 
     /// `params` that are not this method's (-32602).
     #[must_use]
     pub fn invalid_params(message: impl Into<String>) -> Self {
-        Self {
-            code: INVALID_PARAMS_CODE,
-            message: message.into(),
-            data: None,
-        }
+        Self { code: INVALID_PARAMS_CODE, message: message.into(), data: None }
     }
 
     /// No such method, or not on this network (-32601).
     #[must_use]
     pub fn method_not_found(name: &str) -> Self {
-        Self {
-            code: METHOD_NOT_FOUND_CODE,
-            message: format!("no method named {name}"),
-            data: None,
-        }
+        Self { code: METHOD_NOT_FOUND_CODE, message: format!("no method named {name}"), data: None }
     }
 
     /// Our own fault (-32603). What went wrong is in the node's log, not in the answer.
     #[must_use]
     pub fn internal() -> Self {
-        Self {
-            code: INTERNAL_ERROR_CODE,
-            message: "internal error".to_owned(),
-            data: None,
-        }
+        Self { code: INTERNAL_ERROR_CODE, message: "internal error".to_owned(), data: None }
     }
 
     /// Why, if the error is one of ours.
@@ -323,10 +303,6 @@ fn known_data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<E
 impl From<ErrorObjectOwned> for RpcError {
     fn from(object: ErrorObjectOwned) -> Self {
         let data = object.data().and_then(|raw| serde_json::from_str(raw.get()).ok());
-        Self {
-            code: object.code(),
-            message: object.message().to_owned(),
-            data,
-        }
+        Self { code: object.code(), message: object.message().to_owned(), data }
     }
 }

@@ -104,25 +104,13 @@ impl Submission {
     /// An answer without rule or reason.
     #[must_use]
     pub fn new(verdict: Verdict, hash: HashHex, tip: BlockRef) -> Self {
-        Self {
-            verdict,
-            rule: None,
-            reason: None,
-            hash,
-            tip,
-        }
+        Self { verdict, rule: None, reason: None, hash, tip }
     }
 
     /// The answer for a block that breaks `rule`.
     #[must_use]
     pub fn refused(rule: Rule, reason: String, hash: HashHex, tip: BlockRef) -> Self {
-        Self {
-            verdict: Verdict::Refused,
-            rule: Some(rule.id().to_owned()),
-            reason: Some(reason),
-            hash,
-            tip,
-        }
+        Self { verdict: Verdict::Refused, rule: Some(rule.id().to_owned()), reason: Some(reason), hash, tip }
     }
 }
 
@@ -175,38 +163,23 @@ impl<'de> Visitor<'de> for SubmitVisitor {
                 nonce: Some(nonce),
                 signature: Some(signature),
                 block: None,
-            } => Ok(SubmitBlockParams::Template {
-                template_id,
-                nonce,
-                signature,
-            }),
-            SubmitByName {
-                template_id: None,
-                nonce: None,
-                signature: None,
-                block: Some(block),
-            } => Ok(SubmitBlockParams::Block { block }),
+            } => Ok(SubmitBlockParams::Template { template_id, nonce, signature }),
+            SubmitByName { template_id: None, nonce: None, signature: None, block: Some(block) } => {
+                Ok(SubmitBlockParams::Block { block })
+            }
             _ => Err(A::Error::custom(format_args!("expected {}", Self::EXPECTED))),
         }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<SubmitBlockParams, A::Error> {
-        let first: String = seq
-            .next_element()?
-            .ok_or_else(|| A::Error::invalid_length(0, &self))?;
+        let first: String = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
         let Some(nonce) = seq.next_element()? else {
             let block = BlockHex::try_from(first).map_err(A::Error::custom)?;
             return Ok(SubmitBlockParams::Block { block });
         };
-        let signature = seq
-            .next_element()?
-            .ok_or_else(|| A::Error::invalid_length(2, &self))?;
+        let signature = seq.next_element()?.ok_or_else(|| A::Error::invalid_length(2, &self))?;
         let template_id = first.parse().map_err(A::Error::custom)?;
-        Ok(SubmitBlockParams::Template {
-            template_id,
-            nonce,
-            signature,
-        })
+        Ok(SubmitBlockParams::Template { template_id, nonce, signature })
     }
 }
 

@@ -41,8 +41,12 @@ pub type HeaderHex = Hex<160>;
 #[serde(try_from = "String", into = "String")]
 pub struct HexBytes<const MAX: usize>(Vec<u8>);
 
+/// The most bytes a transaction is given in: twice the largest there is, so that one with a line too many or
+/// bytes after its end is refused by the rule it breaks, and not for its length.
+pub const MAX_TRANSACTION_HEX_BYTES: usize = 2 * MAX_TRANSACTION_BYTES;
+
 /// A transaction's bytes.
-pub type TransactionHex = HexBytes<MAX_TRANSACTION_BYTES>;
+pub type TransactionHex = HexBytes<MAX_TRANSACTION_HEX_BYTES>;
 /// A block's bytes.
 pub type BlockHex = HexBytes<MAX_BLOCK_BYTES>;
 
@@ -196,10 +200,7 @@ impl<const MAX: usize> TryFrom<String> for HexBytes<MAX> {
 
     fn try_from(text: String) -> Result<Self, String> {
         if !text.len().is_multiple_of(2) {
-            return Err(format!(
-                "expected an even number of hex digits, got {}",
-                text.len()
-            ));
+            return Err(format!("expected an even number of hex digits, got {}", text.len()));
         }
         if text.len() / 2 > MAX {
             return Err(format!("expected at most {MAX} bytes, got {}", text.len() / 2));
@@ -232,9 +233,7 @@ impl FromStr for Amount {
         if !canonical {
             return Err("expected an amount as decimal digits, without sign or leading zero".to_owned());
         }
-        let amount = text
-            .parse()
-            .map_err(|_| format!("expected an amount of at most {}", u64::MAX));
+        let amount = text.parse().map_err(|_| format!("expected an amount of at most {}", u64::MAX));
         amount.map(Self)
     }
 }
@@ -269,9 +268,7 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse()
-            .map(Self)
-            .map_err(|error: ParseAddressError| error.to_string())
+        text.parse().map(Self).map_err(|error: ParseAddressError| error.to_string())
     }
 }
 

@@ -128,61 +128,33 @@ impl From<&Action> for ActionInfo {
         match action {
             Action::Purchase { lines, total } => {
                 let lines = lines.iter().copied().map(LineInfo::from).collect();
-                Self::Purchase {
-                    lines,
-                    total: Amount(*total),
-                }
+                Self::Purchase { lines, total: Amount(*total) }
             }
-            Action::Review { image, rating, text } => Self::Review {
-                image: *image,
-                rating: *rating,
-                text: lossy(text),
-            },
-            Action::Transfer { to, amount } => Self::Transfer {
-                to: Address(*to),
-                amount: Amount(*amount),
-            },
-            Action::Issue { to, amount } => Self::Issue {
-                to: Address(*to),
-                amount: Amount(*amount),
-            },
-            Action::Redeem { amount } => Self::Redeem {
-                amount: Amount(*amount),
-            },
-            Action::List {
-                image,
-                seller,
-                price,
-                editions,
-            } => Self::List {
+            Action::Review { image, rating, text } => {
+                Self::Review { image: *image, rating: *rating, text: lossy(text) }
+            }
+            Action::Transfer { to, amount } => Self::Transfer { to: Address(*to), amount: Amount(*amount) },
+            Action::Issue { to, amount } => Self::Issue { to: Address(*to), amount: Amount(*amount) },
+            Action::Redeem { amount } => Self::Redeem { amount: Amount(*amount) },
+            Action::List { image, seller, price, editions } => Self::List {
                 image: *image,
                 seller: Address(*seller),
                 price: Amount(*price),
                 editions: *editions,
             },
-            Action::RegisterMiner { miner, name } => Self::RegisterMiner {
-                miner: Address(*miner),
-                name: lossy(name),
-            },
-            Action::RevokeMiner { miner } => Self::RevokeMiner {
-                miner: Address(*miner),
-            },
-            Action::Admit { account } => Self::Admit {
-                account: Address(*account),
-            },
-            Action::Expel { account } => Self::Expel {
-                account: Address(*account),
-            },
+            Action::RegisterMiner { miner, name } => {
+                Self::RegisterMiner { miner: Address(*miner), name: lossy(name) }
+            }
+            Action::RevokeMiner { miner } => Self::RevokeMiner { miner: Address(*miner) },
+            Action::Admit { account } => Self::Admit { account: Address(*account) },
+            Action::Expel { account } => Self::Expel { account: Address(*account) },
         }
     }
 }
 
 impl From<Line> for LineInfo {
     fn from(line: Line) -> Self {
-        Self {
-            image: line.image,
-            quantity: line.quantity,
-        }
+        Self { image: line.image, quantity: line.quantity }
     }
 }
 

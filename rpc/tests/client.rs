@@ -11,10 +11,7 @@ use printsy_rpc::market::{Availability, BlockRef, ImageParams, IsAvailable};
 use printsy_rpc::{Amount, Client, ClientError, ErrorData, Hex, Method, RpcError, RpcReason, parse_params};
 
 fn availability(image: u64) -> Availability {
-    let tip = BlockRef {
-        height: 3,
-        hash: Hex([7; 32]),
-    };
+    let tip = BlockRef { height: 3, hash: Hex([7; 32]) };
     Availability {
         image,
         available: true,
@@ -32,41 +29,31 @@ fn availability(image: u64) -> Availability {
 async fn fake_node() -> (SocketAddr, ServerHandle) {
     let mut module = RpcModule::new(());
     module
-        .register_method(
-            IsAvailable::NAME,
-            |params, (), _| -> Result<Availability, ErrorObjectOwned> {
-                let asked = parse_params::<IsAvailable>(params.as_str())?;
-                match asked.image.get() {
-                    25 => Ok(availability(25)),
-                    26 => Err(RpcError::refused(
-                        "image 26 is sold out",
-                        ErrorData::new(RpcReason::SoldOut).rule("S4"),
-                    )
-                    .into()),
-                    _ => Err(RpcError::internal().into()),
-                }
-            },
-        )
+        .register_method(IsAvailable::NAME, |params, (), _| -> Result<Availability, ErrorObjectOwned> {
+            let asked = parse_params::<IsAvailable>(params.as_str())?;
+            match asked.image.get() {
+                25 => Ok(availability(25)),
+                26 => Err(RpcError::refused(
+                    "image 26 is sold out",
+                    ErrorData::new(RpcReason::SoldOut).rule("S4"),
+                )
+                .into()),
+                _ => Err(RpcError::internal().into()),
+            }
+        })
         .unwrap();
     let server = Server::builder().build("127.0.0.1:0").await.unwrap();
     (server.local_addr().unwrap(), server.start(module))
 }
 
 async fn ask(url: &str, image: u64) -> Result<Availability, ClientError> {
-    Client::new(url)?
-        .call::<IsAvailable>(&ImageParams {
-            image: image.try_into().unwrap(),
-        })
-        .await
+    Client::new(url)?.call::<IsAvailable>(&ImageParams { image: image.try_into().unwrap() }).await
 }
 
 #[tokio::test]
 async fn an_answer_arrives_as_it_was_sent() {
     let (address, _server) = fake_node().await;
-    assert_eq!(
-        ask(&format!("http://{address}"), 25).await.unwrap(),
-        availability(25)
-    );
+    assert_eq!(ask(&format!("http://{address}"), 25).await.unwrap(), availability(25));
 }
 
 #[tokio::test]
@@ -74,15 +61,9 @@ async fn a_refusal_arrives_as_it_was_sent() {
     let (address, _server) = fake_node().await;
     match ask(&format!("http://{address}"), 26).await.unwrap_err() {
         ClientError::Refused(error) => {
-            assert_eq!(
-                (error.code, error.message.as_str()),
-                (1001, "image 26 is sold out")
-            );
+            assert_eq!((error.code, error.message.as_str()), (1001, "image 26 is sold out"));
             let data = error.data.unwrap();
-            assert_eq!(
-                (data.reason, data.rule.as_deref()),
-                (RpcReason::SoldOut, Some("S4"))
-            );
+            assert_eq!((data.reason, data.rule.as_deref()), (RpcReason::SoldOut, Some("S4")));
         }
         other => panic!("{other}"),
     }
@@ -142,13 +123,7 @@ async fn another_program_s_answer_is_called_that() {
         let text = error.to_string();
         assert!(text.contains(&address.to_string()), "{text}");
         assert!(!text.contains('\n'), "{text}");
-        assert!(
-            matches!(
-                error,
-                ClientError::NotANode { .. } | ClientError::Unreachable { .. }
-            ),
-            "{text}"
-        );
+        assert!(matches!(error, ClientError::NotANode { .. } | ClientError::Unreachable { .. }), "{text}");
         eprintln!("{text}");
     }
 }
@@ -163,11 +138,7 @@ async fn an_unknown_method_is_a_refusal() {
     }
     let (address, _server) = fake_node().await;
     let client = Client::new(&format!("http://{address}")).unwrap();
-    match client
-        .call::<Nonsense>(&printsy_rpc::NoParams {})
-        .await
-        .unwrap_err()
-    {
+    match client.call::<Nonsense>(&printsy_rpc::NoParams {}).await.unwrap_err() {
         ClientError::Refused(error) => assert_eq!(error.code, -32601),
         other => panic!("{other}"),
     }

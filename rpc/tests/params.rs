@@ -24,12 +24,7 @@ where
     assert_eq!(by_name, by_position, "{}", M::NAME);
 
     let told = serde_json::to_string(&by_name).unwrap();
-    assert_eq!(
-        parse_params::<M>(Some(&told)).unwrap(),
-        by_name,
-        "{} reads what it writes",
-        M::NAME
-    );
+    assert_eq!(parse_params::<M>(Some(&told)).unwrap(), by_name, "{} reads what it writes", M::NAME);
 
     let unknown = with_field(named, "surplus");
     let error = parse_params::<M>(Some(&unknown)).expect_err(&unknown);
@@ -40,11 +35,7 @@ where
     items.resize(most_positions + 1, serde_json::Value::Null);
     let surplus = serde_json::to_string(&items).unwrap();
     let error = parse_params::<M>(Some(&surplus)).expect_err(&surplus);
-    assert!(
-        error.message.contains("more positions"),
-        "{surplus}: {}",
-        error.message
-    );
+    assert!(error.message.contains("more positions"), "{surplus}: {}", error.message);
     assert!(error.message.contains(M::NAME), "{}", error.message);
 
     for wrong in ["7", "\"text\"", "null", "true", "[", "{\"image\"", ""] {
@@ -134,18 +125,8 @@ fn names_and_positions_say_the_same() {
 fn absent_params_are_taken_where_all_are_optional_and_only_there() {
     assert!(parse_params::<GetChain>(None).is_ok());
     assert_eq!(parse_params::<GetMempool>(None).unwrap().verbose, None);
-    assert!(
-        parse_params::<IsAvailable>(None)
-            .unwrap_err()
-            .message
-            .contains("image")
-    );
-    assert!(
-        parse_params::<GetBlock>(None)
-            .unwrap_err()
-            .message
-            .contains("neither")
-    );
+    assert!(parse_params::<IsAvailable>(None).unwrap_err().message.contains("image"));
+    assert!(parse_params::<GetBlock>(None).unwrap_err().message.contains("neither"));
     assert!(parse_params::<SubmitBlock>(None).is_err());
 }
 
@@ -181,10 +162,7 @@ fn a_block_is_asked_for_by_height_or_hash_and_not_by_both() {
 fn a_submission_is_a_template_s_or_a_block_and_not_a_mixture() {
     let whole = parse_params::<SubmitBlock>(Some(r#"["00ff"]"#)).unwrap();
     assert!(matches!(&whole, SubmitBlockParams::Block { block } if block.as_bytes() == [0, 255]));
-    assert_eq!(
-        parse_params::<SubmitBlock>(Some(r#"{"block":"00ff"}"#)).unwrap(),
-        whole
-    );
+    assert_eq!(parse_params::<SubmitBlock>(Some(r#"{"block":"00ff"}"#)).unwrap(), whole);
     assert!(refused::<SubmitBlock>(r#"{"block":"00","nonce":"0102030405060708"}"#).contains("alone"));
     assert!(refused::<SubmitBlock>(r#"{"nonce":"0102030405060708"}"#).contains("alone"));
     assert!(
@@ -195,22 +173,14 @@ fn a_submission_is_a_template_s_or_a_block_and_not_a_mixture() {
 #[test]
 fn every_param_is_bounded() {
     assert!(parse_params::<IsAvailable>(Some("[9007199254740991]")).is_ok());
-    for image in [
-        "9007199254740992",
-        "18446744073709551616",
-        "-1",
-        "1.5",
-        "1e3",
-        "\"25\"",
-        "null",
-        "{}",
-        "[]",
-    ] {
+    for image in
+        ["9007199254740992", "18446744073709551616", "-1", "1.5", "1e3", "\"25\"", "null", "{}", "[]"]
+    {
         refused::<IsAvailable>(&format!("[{image}]"));
     }
     assert!(parse_params::<ExecuteTransaction>(Some(r#"["00","admitted",600000]"#)).is_ok());
     assert!(refused::<ExecuteTransaction>(r#"["00","admitted",600001]"#).contains("600000"));
-    let largest = "00".repeat(printsy_consensus::MAX_TRANSACTION_BYTES);
+    let largest = "00".repeat(printsy_rpc::text::MAX_TRANSACTION_HEX_BYTES);
     assert!(parse_params::<ExecuteTransaction>(Some(&format!(r#"["{largest}"]"#))).is_ok());
     assert!(refused::<ExecuteTransaction>(&format!(r#"["{largest}00"]"#)).contains("at most"));
     assert!(refused::<ExecuteTransaction>(r#"["0"]"#).contains("even"));

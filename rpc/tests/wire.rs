@@ -21,17 +21,9 @@ fn status() -> Status {
             hash: None,
             reason: None,
         }],
-        block: Some(InBlock {
-            height: 7,
-            hash: Hex([2; 32]),
-            index: 0,
-        }),
+        block: Some(InBlock { height: 7, hash: Hex([2; 32]), index: 0 }),
         confirmations: 1,
-        editions: Some(vec![EditionRange {
-            image: 25,
-            from: 1,
-            to: 2,
-        }]),
+        editions: Some(vec![EditionRange { image: 25, from: 1, to: 2 }]),
         transaction: TransactionHex::new(vec![0xff]).unwrap(),
     }
 }
@@ -90,12 +82,7 @@ fn the_registry_is_frozen() {
     let told: Vec<String> = RpcReason::ALL
         .iter()
         .map(|reason| {
-            format!(
-                "{} {}{}",
-                reason.code(),
-                reason,
-                if reason.is_retryable() { " retryable" } else { "" }
-            )
+            format!("{} {}{}", reason.code(), reason, if reason.is_retryable() { " retryable" } else { "" })
         })
         .collect();
     let expected = "1001 soldOut\n1002 heldByPending retryable\n1003 badSignature\n1004 expired\n1004 notYet retryable\n\
@@ -110,10 +97,7 @@ fn the_registry_is_frozen() {
 fn a_newer_node_s_unknown_reason_still_tells_code_and_message() {
     let newer = json!({"code": 1099, "message": "something new", "data": {"reason": "someNewReason", "retryable": true}});
     let error: RpcError = serde_json::from_value(newer).unwrap();
-    assert_eq!(
-        (error.code, error.message.as_str(), error.data),
-        (1099, "something new", None)
-    );
+    assert_eq!((error.code, error.message.as_str(), error.data), (1099, "something new", None));
 }
 
 #[test]
@@ -131,17 +115,9 @@ fn amounts_are_canonical_decimal_strings() {
         assert_eq!(json, format!("\"{amount}\""));
         assert_eq!(serde_json::from_str::<Amount>(&json).unwrap(), Amount(amount));
     }
-    for wrong in [
-        "\"\"",
-        "\"01\"",
-        "\"+1\"",
-        "\"-1\"",
-        "\"1.0\"",
-        "\" 1\"",
-        "\"18446744073709551616\"",
-        "1",
-        "null",
-    ] {
+    for wrong in
+        ["\"\"", "\"01\"", "\"+1\"", "\"-1\"", "\"1.0\"", "\" 1\"", "\"18446744073709551616\"", "1", "null"]
+    {
         assert!(serde_json::from_str::<Amount>(wrong).is_err(), "{wrong}");
     }
 }
@@ -152,21 +128,13 @@ fn numbers_in_hex_have_the_headers_order() {
     assert_eq!(BitsHex::from_bits(0x1e00_ffff).bits(), 0x1e00_ffff);
     assert_eq!(NonceHex::from_nonce(1).to_string(), "0100000000000000");
     assert_eq!(NonceHex::from_nonce(1).nonce(), 1);
-    assert_eq!(
-        HashHex::from(Hash([3; 32])).to_string(),
-        Hash([3; 32]).to_string()
-    );
+    assert_eq!(HashHex::from(Hash([3; 32])).to_string(), Hash([3; 32]).to_string());
 }
 
 #[test]
 fn a_transaction_is_told_field_by_field() {
     let alice = SecretKey::development("alice");
-    let lines = vec![Line {
-        image: 25,
-        quantity: 2,
-    }]
-    .try_into()
-    .unwrap();
+    let lines = vec![Line { image: 25, quantity: 2 }].try_into().unwrap();
     let body = Body {
         sender: alice.public_key(),
         reference: [9; 16],
@@ -185,8 +153,5 @@ fn a_transaction_is_told_field_by_field() {
 #[test]
 fn positions_are_plain() {
     let position = Position { height: 1, index: 2 };
-    assert_eq!(
-        serde_json::to_value(position).unwrap(),
-        json!({"height": 1, "index": 2})
-    );
+    assert_eq!(serde_json::to_value(position).unwrap(), json!({"height": 1, "index": 2}));
 }

@@ -268,10 +268,7 @@ impl FromStr for Item {
         match quantity {
             Some(None) => Err("a quantity is a number of at least 1, such as in 25:2".to_owned()),
             Some(quantity) => Ok(Self { image, quantity }),
-            None => Ok(Self {
-                image,
-                quantity: None,
-            }),
+            None => Ok(Self { image, quantity: None }),
         }
     }
 }
@@ -290,16 +287,10 @@ impl FromStr for Account {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.starts_with("dev:") {
-            return KeySource::parse(text)
-                .map(Self::Development)
-                .map_err(|error| error.to_string());
+            return KeySource::parse(text).map(Self::Development).map_err(|error| error.to_string());
         }
         let key: PublicKey = text.parse().map_err(|error| format!("{error}"))?;
-        if key.is_on_curve() {
-            Ok(Self::Address(key))
-        } else {
-            Err("no key has this address".to_owned())
-        }
+        if key.is_on_curve() { Ok(Self::Address(key)) } else { Err("no key has this address".to_owned()) }
     }
 }
 
@@ -324,9 +315,7 @@ impl Cli {
         if cli.key.is_none() && cli.command.needs_key() {
             let text = "this needs a key to sign with: --key NAME, --key FILE or --key dev:NAME (make one with \
                         `printsy keys new NAME`)";
-            Self::command()
-                .error(ErrorKind::MissingRequiredArgument, text)
-                .exit();
+            Self::command().error(ErrorKind::MissingRequiredArgument, text).exit();
         }
         cli
     }

@@ -2,10 +2,7 @@
 //!
 //! Data on standard output, everything else on standard error. Exit codes: 0 done, 1 refused or not done (the
 //! sentence says why and what to do), 2 the command line was not understood.
-#![allow(
-    clippy::print_stdout,
-    reason = "a program: its answer goes to standard output"
-)]
+#![allow(clippy::print_stdout, reason = "a program: its answer goes to standard output")]
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -21,17 +21,11 @@ pub fn lines(items: &[Item], default_quantity: u32) -> Result<Vec<Line>> {
         "a cart holds at most {MAX_LINES} images, and this one has {}; buy in parts",
         items.len()
     );
-    let line = |item: &Item| Line {
-        image: item.image,
-        quantity: item.quantity.unwrap_or(default_quantity),
-    };
+    let line = |item: &Item| Line { image: item.image, quantity: item.quantity.unwrap_or(default_quantity) };
     let mut lines: Vec<Line> = items.iter().map(line).collect();
     lines.sort_unstable_by_key(|line| line.image);
     if let Some(pair) = lines.windows(2).find(|pair| pair[0].image == pair[1].image) {
-        bail!(
-            "image {0} is named twice; write {0}:QTY for more than one edition",
-            pair[0].image
-        );
+        bail!("image {0} is named twice; write {0}:QTY for more than one edition", pair[0].image);
     }
     Ok(lines)
 }
@@ -67,8 +61,7 @@ pub fn expiry(tip: u64, max_validity: u32, valid_for: Option<u32>) -> Result<u64
             )
         }
     };
-    tip.checked_add(u64::from(blocks))
-        .context("the node's height is beyond any chain's")
+    tip.checked_add(u64::from(blocks)).context("the node's height is beyond any chain's")
 }
 
 /// A purchase.
@@ -76,9 +69,7 @@ pub fn expiry(tip: u64, max_validity: u32, valid_for: Option<u32>) -> Result<u64
 /// # Errors
 /// A sentence for more than 256 lines.
 pub fn purchase(lines: Vec<Line>, total: u64) -> Result<Action> {
-    let lines = lines
-        .try_into()
-        .context("a cart holds at most 256 images; buy in parts")?;
+    let lines = lines.try_into().context("a cart holds at most 256 images; buy in parts")?;
     Ok(Action::Purchase { lines, total })
 }
 
@@ -89,10 +80,7 @@ pub fn purchase(lines: Vec<Line>, total: u64) -> Result<Action> {
 pub fn review(image: u64, rating: u8, text: &str) -> Result<Action> {
     let bytes = text.as_bytes().to_vec();
     let text = bytes.try_into().with_context(|| {
-        format!(
-            "a review's text is at most {MAX_TEXT_BYTES} bytes, and this one has {}",
-            text.len()
-        )
+        format!("a review's text is at most {MAX_TEXT_BYTES} bytes, and this one has {}", text.len())
     })?;
     Ok(Action::Review { image, rating, text })
 }
@@ -104,10 +92,7 @@ pub fn review(image: u64, rating: u8, text: &str) -> Result<Action> {
 pub fn register_miner(miner: printsy_consensus::PublicKey, name: &str) -> Result<Action> {
     let bytes = name.as_bytes().to_vec();
     let name = bytes.try_into().with_context(|| {
-        format!(
-            "a miner's name is at most {MAX_NAME_BYTES} characters, and this one has {}",
-            name.len()
-        )
+        format!("a miner's name is at most {MAX_NAME_BYTES} characters, and this one has {}", name.len())
     })?;
     Ok(Action::RegisterMiner { miner, name })
 }
@@ -121,11 +106,5 @@ pub fn sign(
     reference: [u8; 16],
     action: Action,
 ) -> Transaction {
-    Body {
-        sender: key.public_key(),
-        reference,
-        expires_at,
-        action,
-    }
-    .sign(genesis, key)
+    Body { sender: key.public_key(), reference, expires_at, action }.sign(genesis, key)
 }

@@ -34,12 +34,7 @@ pub struct Answer {
 
 impl Answer {
     fn new(text: String, data: &impl Serialize) -> Result<Self> {
-        Ok(Self {
-            text,
-            json: serde_json::to_value(data)?,
-            notes: Vec::new(),
-            success: true,
-        })
+        Ok(Self { text, json: serde_json::to_value(data)?, notes: Vec::new(), success: true })
     }
 }
 
@@ -53,27 +48,18 @@ pub async fn run(cli: &Cli) -> Result<Answer> {
         Command::Node(command) => command,
     };
     let session = Session::open(&cli.rpc).await?;
-    let wallet = Wallet {
-        session: &session,
-        key: cli.key.as_deref(),
-        tells: !cli.json,
-    };
+    let wallet = Wallet { session: &session, key: cli.key.as_deref(), tells: !cli.json };
     match command {
         NodeCommand::Chain => Answer::new(tell::chain(session.chain()), session.chain()),
         NodeCommand::Available { image } => wallet.available(*image).await,
         NodeCommand::Status { tx_id } => {
-            let status = session
-                .ask::<GetTransaction>(&GetTransactionParams { tx_id: *tx_id })
-                .await?;
+            let status = session.ask::<GetTransaction>(&GetTransactionParams { tx_id: *tx_id }).await?;
             Answer::new(tell::status(&status), &status)
         }
         NodeCommand::Balance { account } => wallet.balance(account.as_ref()).await,
-        NodeCommand::Buy {
-            items,
-            quantity,
-            max_total,
-            send,
-        } => wallet.buy(items, *quantity, *max_total, *send).await,
+        NodeCommand::Buy { items, quantity, max_total, send } => {
+            wallet.buy(items, *quantity, *max_total, *send).await
+        }
         NodeCommand::Order(command) => wallet.order(command).await,
     }
 }
@@ -87,9 +73,8 @@ struct Wallet<'a> {
 
 impl Wallet<'_> {
     fn key(&self) -> Result<SecretKey> {
-        let text = self
-            .key
-            .ok_or_else(|| anyhow::Error::msg("this needs a key to sign with: give --key KEY"))?;
+        let text =
+            self.key.ok_or_else(|| anyhow::Error::msg("this needs a key to sign with: give --key KEY"))?;
         self.session.key(text)
     }
 
@@ -117,12 +102,7 @@ impl Wallet<'_> {
             Some(account) => self.resolve(account)?,
             None => self.key()?.public_key(),
         };
-        let account = self
-            .session
-            .ask::<GetAccount>(&AccountParams {
-                account: Address(key),
-            })
-            .await?;
+        let account = self.session.ask::<GetAccount>(&AccountParams { account: Address(key) }).await?;
         Answer::new(tell::account(&account), &account)
     }
 
@@ -154,71 +134,39 @@ impl Wallet<'_> {
 
     fn action(&self, command: &OrderCommand) -> Result<Action> {
         Ok(match command {
-            OrderCommand::ListImage {
-                image,
-                seller,
-                price,
-                editions,
-                ..
-            } => {
+            OrderCommand::ListImage { image, seller, price, editions, .. } => {
                 let seller = self.resolve(seller)?;
-                Action::List {
-                    image: *image,
-                    seller,
-                    price: *price,
-                    editions: *editions,
-                }
+                Action::List { image: *image, seller, price: *price, editions: *editions }
             }
-            OrderCommand::Transfer { to, amount, .. } => Action::Transfer {
-                to: self.resolve(to)?,
-                amount: *amount,
-            },
-            OrderCommand::Issue { to, amount, .. } => Action::Issue {
-                to: self.resolve(to)?,
-                amount: *amount,
-            },
+            OrderCommand::Transfer { to, amount, .. } => {
+                Action::Transfer { to: self.resolve(to)?, amount: *amount }
+            }
+            OrderCommand::Issue { to, amount, .. } => {
+                Action::Issue { to: self.resolve(to)?, amount: *amount }
+            }
             OrderCommand::Redeem { amount, .. } => Action::Redeem { amount: *amount },
-            OrderCommand::Review {
-                image, rating, text, ..
-            } => order::review(*image, *rating, text)?,
-            OrderCommand::Admit { account, .. } => Action::Admit {
-                account: self.resolve(account)?,
-            },
-            OrderCommand::Expel { account, .. } => Action::Expel {
-                account: self.resolve(account)?,
-            },
+            OrderCommand::Review { image, rating, text, .. } => order::review(*image, *rating, text)?,
+            OrderCommand::Admit { account, .. } => Action::Admit { account: self.resolve(account)? },
+            OrderCommand::Expel { account, .. } => Action::Expel { account: self.resolve(account)? },
             OrderCommand::RegisterMiner { miner, name, .. } => {
                 order::register_miner(self.resolve(miner)?, name)?
             }
-            OrderCommand::RevokeMiner { miner, .. } => Action::RevokeMiner {
-                miner: self.resolve(miner)?,
-            },
+            OrderCommand::RevokeMiner { miner, .. } => Action::RevokeMiner { miner: self.resolve(miner)? },
         })
     }
 }
 
 /// The answer to an order: `confirmed` once it is in a block, and a note where it is not as far as was asked.
 fn answer_of(status: &Status, confirmed: String, send: Send) -> Result<Answer> {
-    let is_confirmed = matches!(
-        status.status,
-        TransactionStatus::Included | TransactionStatus::Final
-    );
+    let is_confirmed = matches!(status.status, TransactionStatus::Included | TransactionStatus::Final);
     let success = tell::has_reached(status.status, send.wait.into());
     let text = match (is_confirmed, success) {
         (true, _) => confirmed,
         (false, true) => tell::sent(status),
         (false, false) => tell::status(status),
     };
-    let notes = if success {
-        Vec::new()
-    } else {
-        vec![tell::not_reached(status)]
-    };
-    Ok(Answer {
-        notes,
-        success,
-        ..Answer::new(text, status)?
-    })
+    let notes = if success { Vec::new() } else { vec![tell::not_reached(status)] };
+    Ok(Answer { notes, success, ..Answer::new(text, status)? })
 }
 
 /// A key as `--json` shows it.
@@ -241,32 +189,18 @@ pub fn keys(command: &KeysCommand, ring: &Keyring) -> Result<Answer> {
         KeysCommand::New { name } => {
             let (key, path) = ring.create(name)?;
             let address = Address(key.public_key());
-            let note = format!(
-                "kept in {}: whoever has this file has the key; keep a copy safe",
-                path.display()
-            );
-            let info = KeyInfo {
-                name: name.clone(),
-                address: Some(address),
-                path,
-                error: None,
-            };
+            let note =
+                format!("kept in {}: whoever has this file has the key; keep a copy safe", path.display());
+            let info = KeyInfo { name: name.clone(), address: Some(address), path, error: None };
             let answer = Answer::new(format!("{name}  {address}"), &info)?;
-            Ok(Answer {
-                notes: vec![note],
-                ..answer
-            })
+            Ok(Answer { notes: vec![note], ..answer })
         }
         KeysCommand::List => list(ring.list()?, ring),
     }
 }
 
 fn list(entries: Vec<KeyEntry>, ring: &Keyring) -> Result<Answer> {
-    let width = entries
-        .iter()
-        .map(|entry| entry.name.len())
-        .max()
-        .unwrap_or_default();
+    let width = entries.iter().map(|entry| entry.name.len()).max().unwrap_or_default();
     let (mut lines, mut notes, mut infos) = (Vec::new(), Vec::new(), Vec::new());
     for KeyEntry { name, path, key } in entries {
         let (address, error) = match key {
@@ -275,21 +209,10 @@ fn list(entries: Vec<KeyEntry>, ring: &Keyring) -> Result<Answer> {
         };
         lines.extend(address.map(|address| format!("{name:width$}  {address}")));
         notes.extend(error.clone());
-        infos.push(KeyInfo {
-            name,
-            address,
-            path,
-            error,
-        });
+        infos.push(KeyInfo { name, address, path, error });
     }
     if infos.is_empty() {
-        notes.push(format!(
-            "no keys in {}; make one with `printsy keys new NAME`",
-            ring.folder().display()
-        ));
+        notes.push(format!("no keys in {}; make one with `printsy keys new NAME`", ring.folder().display()));
     }
-    Ok(Answer {
-        notes,
-        ..Answer::new(lines.join("\n"), &infos)?
-    })
+    Ok(Answer { notes, ..Answer::new(lines.join("\n"), &infos)? })
 }

@@ -75,11 +75,7 @@ impl Session {
             wait: Some(send.wait.into()),
             timeout_ms: Some(send.timeout_ms.try_into().map_err(anyhow::Error::msg)?),
         };
-        Ok(Prepared {
-            txid: transaction.body.txid(),
-            expires_at,
-            execute,
-        })
+        Ok(Prepared { txid: transaction.body.txid(), expires_at, execute })
     }
 
     /// Sends an order, and waits as it says.
@@ -88,11 +84,7 @@ impl Session {
     /// The node's refusal; or what kept it from answering, with the order's id, since the order may be under
     /// way all the same.
     pub async fn send(&self, order: Prepared) -> Result<Status> {
-        let Prepared {
-            txid,
-            expires_at,
-            execute,
-        } = order;
+        let Prepared { txid, expires_at, execute } = order;
         match self.client.call::<ExecuteTransaction>(&execute).await {
             Ok(status) => Ok(status),
             Err(error @ ClientError::Refused(_)) => Err(error.into()),
@@ -134,8 +126,6 @@ fn key_source(text: &str) -> Result<printsy_keys::KeySource> {
 /// Sixteen random bytes: what tells two equal orders apart.
 fn reference() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
-    SysRng
-        .try_fill_bytes(&mut bytes)
-        .context("the system gave no random bytes for the order's reference")?;
+    SysRng.try_fill_bytes(&mut bytes).context("the system gave no random bytes for the order's reference")?;
     Ok(bytes)
 }

@@ -17,21 +17,14 @@ fn block(height: u64, hash: &HashHex) -> String {
 }
 
 fn count(number: u64, one: &str, many: &str) -> String {
-    if number == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{number} {many}")
-    }
+    if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
 /// What `isAvailable` answered.
 #[must_use]
 pub fn availability(a: &Availability) -> String {
     let left = match (a.remaining, a.available) {
-        (0, _) => format!(
-            "sold out, all {} sold",
-            count(a.max.into(), "edition", "editions")
-        ),
+        (0, _) => format!("sold out, all {} sold", count(a.max.into(), "edition", "editions")),
         (remaining, true) => format!("{remaining} of {} left, price {}", a.max, a.price),
         (remaining, false) => format!("{remaining} of {} left, but not to be had now", a.max),
     };
@@ -58,12 +51,7 @@ pub fn done(action: &Action) -> String {
         Action::Transfer { to, amount } => format!("transferred {amount} to {to}"),
         Action::Issue { to, amount } => format!("issued {amount} to {to}"),
         Action::Redeem { amount } => format!("redeemed {amount}"),
-        Action::List {
-            image,
-            seller,
-            price,
-            editions,
-        } => {
+        Action::List { image, seller, price, editions } => {
             format!(
                 "listed image {image}: {} at {price}, paid to {seller}",
                 count((*editions).into(), "edition", "editions")
@@ -89,23 +77,12 @@ pub fn bought(status: &Status, lines: &[Line], editions: &[Edition]) -> String {
     let place = format!("in block {}", block(in_block.height, &in_block.hash));
     let ranges = status.editions.as_deref().unwrap_or_default();
     let told = ranges.iter().map(|range| {
-        let quantity = lines
-            .iter()
-            .find(|line| line.image == range.image)
-            .map_or(0, |line| line.quantity);
+        let quantity = lines.iter().find(|line| line.image == range.image).map_or(0, |line| line.quantity);
         let image = editions.iter().find(|edition| edition.image == range.image);
         let of = image.map_or_else(String::new, |image| format!(" of {}", image.editions));
         let price = image.map_or(0, |image| u128::from(image.price.0) * u128::from(quantity));
-        let paid = if price == 0 {
-            String::new()
-        } else {
-            format!(" for {price}")
-        };
-        format!(
-            "bought image {}: {}{of}{paid}, {place}",
-            range.image,
-            numbers(range)
-        )
+        let paid = if price == 0 { String::new() } else { format!(" for {price}") };
+        format!("bought image {}: {}{of}{paid}, {place}", range.image, numbers(range))
     });
     told.collect::<Vec<_>>().join("\n")
 }
@@ -165,18 +142,11 @@ pub fn not_reached(status: &Status) -> String {
 /// What became of a transaction.
 #[must_use]
 pub fn status(s: &Status) -> String {
-    let place = s
-        .block
-        .as_ref()
-        .map(|b| format!(" in block {}", block(b.height, &b.hash)))
-        .unwrap_or_default();
+    let place =
+        s.block.as_ref().map(|b| format!(" in block {}", block(b.height, &b.hash))).unwrap_or_default();
     let confirmations = || count(s.confirmations, "confirmation", "confirmations");
-    let reason = s
-        .history
-        .last()
-        .and_then(|change| change.reason)
-        .map(|r| format!(" ({r})"))
-        .unwrap_or_default();
+    let reason =
+        s.history.last().and_then(|change| change.reason).map(|r| format!(" ({r})")).unwrap_or_default();
     let mut text = match s.status {
         TransactionStatus::Pending => "pending: waiting for a block".to_owned(),
         TransactionStatus::Included => format!("included{place}, {}", confirmations()),
@@ -214,7 +184,7 @@ pub fn chain(c: &Chain) -> String {
     };
     format!(
         "network  {}\ngenesis  {}\ntip      {}\nfinal    {}\nsync     {sync}\nmempool  {}, {} bytes\npeers    {}\n\
-         node     {} {}",
+         node     {}",
         c.network,
         c.genesis,
         block(c.tip.height, &c.tip.hash),
@@ -222,8 +192,7 @@ pub fn chain(c: &Chain) -> String {
         count(c.mempool.transactions, "transaction", "transactions"),
         c.mempool.bytes,
         c.peers,
-        c.version,
-        c.peer_id,
+        [c.version.as_str(), c.peer_id.as_str()].join(" ").trim_end(),
     )
 }
 

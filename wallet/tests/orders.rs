@@ -16,10 +16,7 @@ fn cart(items: &[&str]) -> Vec<Item> {
 
 #[test]
 fn every_order_passes_the_network_s_check() {
-    let (alice, bob) = (
-        SecretKey::development("alice"),
-        SecretKey::development("bob").public_key(),
-    );
+    let (alice, bob) = (SecretKey::development("alice"), SecretKey::development("bob").public_key());
     let genesis = Hash([7; 32]);
     let actions = [
         purchase(lines(&cart(&["25:2", "7", "0"]), 1).unwrap(), 500).unwrap(),
@@ -28,12 +25,7 @@ fn every_order_passes_the_network_s_check() {
         Action::Transfer { to: bob, amount: 1 },
         Action::Issue { to: bob, amount: 1 },
         Action::Redeem { amount: 1 },
-        Action::List {
-            image: 25,
-            seller: bob,
-            price: 0,
-            editions: 100,
-        },
+        Action::List { image: 25, seller: bob, price: 0, editions: 100 },
         register_miner(bob, "miner one").unwrap(),
         Action::RevokeMiner { miner: bob },
         Action::Admit { account: bob },
@@ -41,16 +33,10 @@ fn every_order_passes_the_network_s_check() {
     ];
     for action in actions {
         let transaction = sign(&alice, &genesis, 120, [1; 16], action.clone());
-        assert_eq!(
-            codec::decode(&codec::encode(&transaction)),
-            Ok(transaction.clone())
-        );
+        assert_eq!(codec::decode(&codec::encode(&transaction)), Ok(transaction.clone()));
         check_transaction(&params(), &genesis, transaction.clone())
             .unwrap_or_else(|e| panic!("{action:?}: {e}"));
-        assert!(
-            check_transaction(&params(), &Hash([8; 32]), transaction).is_err(),
-            "on another network"
-        );
+        assert!(check_transaction(&params(), &Hash([8; 32]), transaction).is_err(), "on another network");
     }
 }
 
@@ -59,43 +45,16 @@ fn a_cart_is_sorted_and_names_each_image_once() {
     let expected = [(0, 3), (7, 3), (25, 2)].map(|(image, quantity)| Line { image, quantity });
     assert_eq!(lines(&cart(&["25:2", "7", "0"]), 3).unwrap(), expected);
     let error = lines(&cart(&["25", "7", "25:2"]), 1).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "image 25 is named twice; write 25:QTY for more than one edition"
-    );
-    let items = |count: u64| {
-        (0..count)
-            .map(|image| Item {
-                image,
-                quantity: None,
-            })
-            .collect::<Vec<_>>()
-    };
+    assert_eq!(error, "image 25 is named twice; write 25:QTY for more than one edition");
+    let items = |count: u64| (0..count).map(|image| Item { image, quantity: None }).collect::<Vec<_>>();
     assert_eq!(lines(&items(256), 1).unwrap().len(), 256);
-    assert!(
-        lines(&items(257), 1)
-            .unwrap_err()
-            .to_string()
-            .contains("at most 256")
-    );
+    assert!(lines(&items(257), 1).unwrap_err().to_string().contains("at most 256"));
 }
 
 #[test]
 fn items_are_read_strictly() {
-    assert_eq!(
-        "25".parse(),
-        Ok(Item {
-            image: 25,
-            quantity: None
-        })
-    );
-    assert_eq!(
-        "25:2".parse(),
-        Ok(Item {
-            image: 25,
-            quantity: Some(2)
-        })
-    );
+    assert_eq!("25".parse(), Ok(Item { image: 25, quantity: None }));
+    assert_eq!("25:2".parse(), Ok(Item { image: 25, quantity: Some(2) }));
     for wrong in [
         "",
         ":",
@@ -116,34 +75,16 @@ fn items_are_read_strictly() {
 
 #[test]
 fn a_total_is_exact_or_refused() {
-    let lines = [
-        Line {
-            image: 1,
-            quantity: 2,
-        },
-        Line {
-            image: 2,
-            quantity: 1,
-        },
-    ];
+    let lines = [Line { image: 1, quantity: 2 }, Line { image: 2, quantity: 1 }];
     assert_eq!(total(&lines, &[250, 1], None).unwrap(), 501);
     assert_eq!(total(&lines, &[250, 1], Some(501)).unwrap(), 501);
     let error = total(&lines, &[250, 1], Some(500)).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "it costs 501, more than the 500 of --max-total, so nothing was ordered"
-    );
+    assert_eq!(error, "it costs 501, more than the 500 of --max-total, so nothing was ordered");
     assert_eq!(total(&lines[1..], &[u64::MAX], None).unwrap(), u64::MAX);
     assert!(
-        total(&lines, &[u64::MAX, u64::MAX], None)
-            .unwrap_err()
-            .to_string()
-            .contains("more than any account")
+        total(&lines, &[u64::MAX, u64::MAX], None).unwrap_err().to_string().contains("more than any account")
     );
-    let many = [Line {
-        image: 1,
-        quantity: u32::MAX,
-    }; 256];
+    let many = [Line { image: 1, quantity: u32::MAX }; 256];
     assert!(total(&many, &[u64::MAX; 256], None).is_err());
 }
 
@@ -152,12 +93,7 @@ fn an_order_expires_when_it_says_or_when_the_network_allows() {
     assert_eq!(expiry(10, 300, None).unwrap(), 130);
     assert_eq!(expiry(10, 50, None).unwrap(), 60);
     assert_eq!(expiry(10, 300, Some(300)).unwrap(), 310);
-    assert!(
-        expiry(10, 300, Some(301))
-            .unwrap_err()
-            .to_string()
-            .contains("at most 300 blocks")
-    );
+    assert!(expiry(10, 300, Some(301)).unwrap_err().to_string().contains("at most 300 blocks"));
     assert!(expiry(u64::MAX, 300, None).is_err());
 }
 

@@ -35,10 +35,7 @@ struct FakeNode {
 }
 
 fn block(height: u64) -> BlockRef {
-    BlockRef {
-        height,
-        hash: Hex([0xab; 32]),
-    }
+    BlockRef { height, hash: Hex([0xab; 32]) }
 }
 
 fn genesis() -> Hash {
@@ -49,25 +46,12 @@ fn chain(network: &str) -> Chain {
     Chain {
         network: network.to_owned(),
         genesis: genesis().into(),
-        tip: Tip {
-            height: TIP,
-            hash: Hex([0xab; 32]),
-            time: 5,
-        },
+        tip: Tip { height: TIP, hash: Hex([0xab; 32]), time: 5 },
         final_block: block(0),
         work: Hex([0; 32]),
         difficulty: 1.0,
-        sync: Sync {
-            state: SyncState::Synced,
-            height: TIP,
-            best: TIP,
-            rate: None,
-            seconds_left: None,
-        },
-        mempool: MempoolSize {
-            transactions: 1,
-            bytes: 170,
-        },
+        sync: Sync { state: SyncState::Synced, height: TIP, best: TIP, rate: None, seconds_left: None },
+        mempool: MempoolSize { transactions: 1, bytes: 170 },
         peers: 3,
         peer_id: "12D3Koo".to_owned(),
         listen: vec![],
@@ -106,30 +90,16 @@ fn execute(asked: ExecuteParams) -> Result<Status, RpcError> {
     };
     if lines.iter().any(|line| line.image == SOLD_OUT) {
         let data = ErrorData::new(RpcReason::SoldOut).rule("S4");
-        return Err(RpcError::refused(
-            "image 26 is sold out: 100 of 100 editions sold",
-            data,
-        ));
+        return Err(RpcError::refused("image 26 is sold out: 100 of 100 editions sold", data));
     }
     let is_stuck = lines.iter().any(|line| line.image == STUCK);
-    let range = |line: &printsy_consensus::Line| EditionRange {
-        image: line.image,
-        from: 1,
-        to: line.quantity,
-    };
+    let range =
+        |line: &printsy_consensus::Line| EditionRange { image: line.image, from: 1, to: line.quantity };
     Ok(Status {
         tx_id: checked.txid().into(),
-        status: if is_stuck {
-            TransactionStatus::Pending
-        } else {
-            TransactionStatus::Included
-        },
+        status: if is_stuck { TransactionStatus::Pending } else { TransactionStatus::Included },
         history: vec![],
-        block: (!is_stuck).then_some(InBlock {
-            height: TIP + 1,
-            hash: Hex([0xab; 32]),
-            index: 0,
-        }),
+        block: (!is_stuck).then_some(InBlock { height: TIP + 1, hash: Hex([0xab; 32]), index: 0 }),
         confirmations: u64::from(!is_stuck),
         editions: (!is_stuck && !lines.is_empty()).then(|| lines.iter().map(range).collect()),
         transaction: asked.transaction,
@@ -143,16 +113,12 @@ fn answer<M: Method + 'static>(
     M::Result: Clone + 'static,
 {
     let respond = move |raw: Option<&str>| -> Result<serde_json::Value, ErrorObjectOwned> {
-        let result = parse_params::<M>(raw)
-            .and_then(&respond)
-            .map_err(ErrorObjectOwned::from)?;
+        let result = parse_params::<M>(raw).and_then(&respond).map_err(ErrorObjectOwned::from)?;
         let value = serde_json::to_value(result).unwrap();
         let is_babel = value["editions"][0]["image"] == BABEL;
         Ok(if is_babel { "what?".into() } else { value })
     };
-    module
-        .register_method(M::NAME, move |params, (), _| respond(params.as_str()))
-        .unwrap();
+    module.register_method(M::NAME, move |params, (), _| respond(params.as_str())).unwrap();
 }
 
 async fn fake_node(network: &'static str) -> FakeNode {
@@ -162,20 +128,11 @@ async fn fake_node(network: &'static str) -> FakeNode {
     answer::<GetEdition>(&mut module, |asked| Ok(edition(asked.image.get())));
     answer::<ExecuteTransaction>(&mut module, execute);
     answer::<GetTransaction>(&mut module, |_| {
-        Err(RpcError::refused(
-            "no such transaction",
-            ErrorData::new(RpcReason::NotFound),
-        ))
+        Err(RpcError::refused("no such transaction", ErrorData::new(RpcReason::NotFound)))
     });
     answer::<GetAccount>(&mut module, |asked| {
         let account = asked.account;
-        Ok(Account {
-            account,
-            balance: Amount(1250),
-            transactions: 1,
-            admitted: false,
-            last: None,
-        })
+        Ok(Account { account, balance: Amount(1250), transactions: 1, admitted: false, last: None })
     });
     answer::<IsAvailable>(&mut module, |asked| {
         Ok(Availability {
@@ -192,10 +149,7 @@ async fn fake_node(network: &'static str) -> FakeNode {
     });
     let server = Server::builder().build("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", server.local_addr().unwrap());
-    FakeNode {
-        url,
-        _server: server.start(module),
-    }
+    FakeNode { url, _server: server.start(module) }
 }
 
 /// What a run of the program came to: exit code, standard output, standard error.
@@ -204,22 +158,10 @@ type Ran = (i32, String, String);
 /// Runs `printsy` with these words; `home` is where its keys are.
 async fn printsy(url: &str, home: &Path, words: &str) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_printsy"));
-    command
-        .env("PRINTSY_RPC", url)
-        .env("XDG_DATA_HOME", home)
-        .args(words.split(' '));
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = tokio::task::spawn_blocking(move || command.output().unwrap())
-        .await
-        .unwrap();
-    (
-        status.code().unwrap(),
-        String::from_utf8(stdout).unwrap(),
-        String::from_utf8(stderr).unwrap(),
-    )
+    command.env("PRINTSY_RPC", url).env("XDG_DATA_HOME", home).args(words.split(' '));
+    let Output { status, stdout, stderr } =
+        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,22 +183,13 @@ async fn answers_are_data_on_standard_output() {
              bought image 28: edition 1 of 100 for 250, in block 7 (abababab...)\n"
                 .to_owned(),
         ),
-        (
-            "redeem 5 --key dev:alice",
-            "redeemed 5, in block 7 (abababab...)\n".to_owned(),
-        ),
+        ("redeem 5 --key dev:alice", "redeemed 5, in block 7 (abababab...)\n".to_owned()),
         (
             "transfer dev:alice 5 --key dev:issuer",
             format!("transferred 5 to {alice}, in block 7 (abababab...)\n"),
         ),
-        (
-            "balance --key dev:alice",
-            format!("{alice}: balance 1250, 1 transaction\n"),
-        ),
-        (
-            "balance dev:alice",
-            format!("{alice}: balance 1250, 1 transaction\n"),
-        ),
+        ("balance --key dev:alice", format!("{alice}: balance 1250, 1 transaction\n")),
+        ("balance dev:alice", format!("{alice}: balance 1250, 1 transaction\n")),
         (
             "chain",
             format!(
@@ -277,14 +210,7 @@ async fn json_is_the_node_s_own_answer() {
     let (code, out, err) = printsy(&node.url, home.path(), "buy 25 --key dev:alice --json").await;
     assert_eq!((code, err.as_str()), (0, ""));
     let status: Status = serde_json::from_str(&out).unwrap();
-    assert_eq!(
-        status.editions,
-        Some(vec![EditionRange {
-            image: 25,
-            from: 1,
-            to: 1
-        }])
-    );
+    assert_eq!(status.editions, Some(vec![EditionRange { image: 25, from: 1, to: 1 }]));
 
     let (code, out, err) = printsy(&node.url, home.path(), "buy 26 --key dev:alice --json").await;
     assert_eq!((code, out.as_str()), (1, ""));
@@ -318,19 +244,10 @@ async fn a_refusal_is_a_sentence_and_exit_code_1() {
     }
     let (code, out, err) = printsy(&node.url, home.path(), "buy 26 --key dev:alice").await;
     assert_eq!((code, out.as_str()), (1, ""));
-    assert_eq!(
-        err.lines().last().unwrap(),
-        "printsy: image 26 is sold out: 100 of 100 editions sold"
-    );
+    assert_eq!(err.lines().last().unwrap(), "printsy: image 26 is sold out: 100 of 100 editions sold");
     let status = format!("status {}", "ab".repeat(32));
     let (code, _, err) = printsy(&node.url, home.path(), &status).await;
-    assert_eq!(
-        (code, err.as_str()),
-        (
-            1,
-            "printsy: no such transaction; another node may know it (--rpc)\n"
-        )
-    );
+    assert_eq!((code, err.as_str()), (1, "printsy: no such transaction; another node may know it (--rpc)\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -350,12 +267,7 @@ async fn an_order_without_an_answer_is_named_before_anyone_orders_again() {
     // An answer of another form, as from a node of another version: the order may well have been taken.
     let (code, out, err) = printsy(&node.url, home.path(), &format!("buy {BABEL} --key dev:alice")).await;
     assert_eq!((code, out.as_str()), (1, ""));
-    let txid = err
-        .lines()
-        .next()
-        .unwrap()
-        .strip_prefix("printsy: order ")
-        .unwrap();
+    let txid = err.lines().next().unwrap().strip_prefix("printsy: order ").unwrap();
     let expected =
         format!("order {txid} may be under way until block 126, so ask `printsy status {txid}` before");
     assert!(err.lines().last().unwrap().contains(&expected), "{err}");
@@ -367,24 +279,14 @@ async fn development_keys_are_refused_on_other_networks() {
     for words in ["buy 25 --key dev:alice", "balance dev:alice"] {
         let (code, out, err) = printsy(&node.url, home.path(), words).await;
         assert_eq!((code, out.as_str()), (1, ""), "{words}");
-        assert!(
-            err.contains("works on networks named dev-... alone, and this one is prints"),
-            "{err}"
-        );
+        assert!(err.contains("works on networks named dev-... alone, and this one is prints"), "{err}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn usage_errors_are_exit_code_2() {
     let home = tempfile::tempdir().unwrap();
-    for words in [
-        "buy 25",
-        "balance",
-        "buy",
-        "nonsense",
-        "buy x --key dev:alice",
-        "review 25 --rating 9",
-    ] {
+    for words in ["buy 25", "balance", "buy", "nonsense", "buy x --key dev:alice", "review 25 --rating 9"] {
         let (code, out, err) = printsy("http://127.0.0.1:1", home.path(), words).await;
         assert_eq!((code, out.as_str()), (2, ""), "{words}: {err}");
         assert!(err.starts_with("error: "), "{words}: {err}");
@@ -411,10 +313,7 @@ async fn keys_are_made_listed_and_signed_with() {
     assert_eq!(code, 0);
     assert!(made.starts_with("carol  prt1"), "{made}");
     assert!(err.contains("printsy/keys/carol.key"), "{err}");
-    assert_eq!(
-        printsy(&node.url, home.path(), "keys list").await,
-        (0, made.clone(), String::new())
-    );
+    assert_eq!(printsy(&node.url, home.path(), "keys list").await, (0, made.clone(), String::new()));
 
     let (code, out, err) = printsy(&node.url, home.path(), "keys new carol").await;
     assert_eq!((code, out.as_str()), (1, ""));

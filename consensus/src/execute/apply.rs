@@ -48,7 +48,8 @@ pub fn apply_transaction(
         }
         Action::List { image, seller, price, editions } => effects.list(*image, *seller, *price, *editions),
         Action::RegisterMiner { miner, name } => {
-            let entry = Miner { name: name.clone(), registered_at: position.height, blocks: 0, last_height: 0 };
+            let entry =
+                Miner { name: name.clone(), registered_at: position.height, blocks: 0, last_height: 0 };
             effects.set(StateKey::Miner(*miner), Some(Entry::Miner(entry)));
         }
         Action::RevokeMiner { miner } => effects.set(StateKey::Miner(*miner), None),
@@ -70,7 +71,10 @@ impl Undo {
     fn finish(self) -> TransactionUndo {
         let rows = self.entries.into_iter().map(|(key, entry)| StateRow { key, entry });
         TransactionUndo {
-            entries: rows.collect::<Vec<_>>().try_into().expect("a transaction changes at most MAX_ENTRIES entries"),
+            entries: rows
+                .collect::<Vec<_>>()
+                .try_into()
+                .expect("a transaction changes at most MAX_ENTRIES entries"),
             holdings: self.holdings.try_into().expect("a transaction has at most MAX_LINES lines"),
         }
     }

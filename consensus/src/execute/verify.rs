@@ -313,9 +313,9 @@ fn verify_listed(params: &Params, view: &impl StateView, image: u64) -> Result<(
 fn verify_total(view: &impl StateView, lines: &[Line], total: u64) -> Result<(), StateError> {
     let price = |line: &Line| u128::from(view.edition(line.image).price);
     // 256 lines of at most 2^64 times 2^32 stay below 2^104.
-    let expected = lines.iter().fold(0u128, |sum, line| {
-        sum.saturating_add(price(line).saturating_mul(u128::from(line.quantity)))
-    });
+    let expected = lines
+        .iter()
+        .fold(0u128, |sum, line| sum.saturating_add(price(line).saturating_mul(u128::from(line.quantity))));
     if expected == u128::from(total) { Ok(()) } else { Err(StateError::Price { expected, got: total }) }
 }
 

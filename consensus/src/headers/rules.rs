@@ -235,9 +235,7 @@ fn verify_bits(
 fn verify_not_too_early(params: &Params, parent: &Header, header: &Header) -> Result<(), HeaderError> {
     match parent.time.checked_add(params.min_interval_ms) {
         Some(earliest) if header.time >= earliest => Ok(()),
-        earliest => {
-            Err(HeaderError::TooEarly { earliest: earliest.unwrap_or(u64::MAX), got: header.time })
-        }
+        earliest => Err(HeaderError::TooEarly { earliest: earliest.unwrap_or(u64::MAX), got: header.time }),
     }
 }
 

@@ -94,8 +94,9 @@ struct Entry {
     back_off: u64,
 }
 
-/// How long after its first publication an own order is published again, ms; it doubles from there.
-const REPUBLISH_AFTER_MS: u64 = 15_000;
+/// How long after its first publication an own order is published again, ms; it doubles from there. Longer than
+/// gossip remembers a message as one it has seen.
+const REPUBLISH_AFTER_MS: u64 = 65_000;
 /// The longest pause between two publications of an own order, ms.
 const REPUBLISH_AT_MOST_MS: u64 = 600_000;
 

@@ -26,34 +26,19 @@ const ANSWERS: [Answer; 3] = [
         first: 0,
         last: 0x3fc,
         nonce: 0x5c,
-        id: [
-            0x007c_16af_d51f_8ffd,
-            0xc3e8_58a5_1926_d159,
-            0x00b2_c3f8_4b9e_2ddc,
-            0x5f79_092b_7083_1b25,
-        ],
+        id: [0x007c_16af_d51f_8ffd, 0xc3e8_58a5_1926_d159, 0x00b2_c3f8_4b9e_2ddc, 0x5f79_092b_7083_1b25],
     },
     Answer {
         first: 0xffff_ffff,
         last: 0x1_0000_001f,
         nonce: 0x1_0000_0003,
-        id: [
-            0x089f_7803_4a04_7235,
-            0xd2e3_624a_015e_ae18,
-            0x2a3a_4c13_8cd3_f97e,
-            0xc26f_0a76_ac13_4eae,
-        ],
+        id: [0x089f_7803_4a04_7235, 0xd2e3_624a_015e_ae18, 0x2a3a_4c13_8cd3_f97e, 0xc26f_0a76_ac13_4eae],
     },
     Answer {
         first: 0xffff_ffff_ffff_ffdd,
         last: u64::MAX,
         nonce: 0xffff_ffff_ffff_fffc,
-        id: [
-            0x0f90_d432_e32d_b748,
-            0x5ab2_4da7_7ea8_76cf,
-            0xdfb9_6359_2820_d1fd,
-            0x1e95_1b6f_e844_5494,
-        ],
+        id: [0x0f90_d432_e32d_b748, 0x5ab2_4da7_7ea8_76cf, 0xdfb9_6359_2820_d1fd, 0x1e95_1b6f_e844_5494],
     },
 ];
 
@@ -62,13 +47,7 @@ const ANSWERS: [Answer; 3] = [
 /// # Errors
 /// [`Error::SelfTest`] with the first wrong answer.
 pub fn self_test(kernel: &Kernel) -> Result<(), Error> {
-    for Answer {
-        first,
-        last,
-        nonce,
-        id,
-    } in &ANSWERS
-    {
+    for Answer { first, last, nonce, id } in &ANSWERS {
         ask(kernel, *id, *first..=*last, Some(*nonce))?;
         ask(kernel, *id, *nonce..=*nonce, Some(*nonce))?;
         ask(kernel, one_less(*id), *first..=*last, None)?;
@@ -89,16 +68,7 @@ fn ask(
         eight.copy_from_slice(&word.to_be_bytes());
     }
     let got = (kernel.first_hit)(&Puzzle::new(&header(), &bytes), nonces.clone());
-    if got == expected {
-        Ok(())
-    } else {
-        Err(Error::SelfTest {
-            kernel: kernel.name,
-            nonces,
-            got,
-            expected,
-        })
-    }
+    if got == expected { Ok(()) } else { Err(Error::SelfTest { kernel: kernel.name, nonces, got, expected }) }
 }
 
 /// The header that the answers are of: the bytes 0, 1, 2 and so on.
@@ -108,10 +78,5 @@ fn header() -> [u8; Header::LEN] {
 
 /// The next lower number, equal to the id in all but its last word.
 fn one_less([a, b, c, d]: [u64; 4]) -> [u64; 4] {
-    [
-        a,
-        b,
-        c,
-        d.checked_sub(1).expect("no id above ends in a zero word"),
-    ]
+    [a, b, c, d.checked_sub(1).expect("no id above ends in a zero word")]
 }

@@ -17,16 +17,8 @@ pub use answers::self_test;
 pub use portable::PORTABLE;
 
 /// SHA-256's state before any block (FIPS 180-4, 5.3.3).
-const SHA256_START: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
+const SHA256_START: [u32; 8] =
+    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// The header's bytes before the last of its three SHA-256 blocks.
 const MIDSTATE_LEN: usize = 128;
@@ -66,15 +58,8 @@ impl Puzzle {
         compress256(&mut midstate, blocks);
         let (target, _) = target.as_chunks();
         let target: [u32; 8] = std::array::from_fn(|i| u32::from_be_bytes(target[i]));
-        let tail = *last
-            .first_chunk()
-            .expect("the header is longer than its fixed part");
-        Self {
-            midstate,
-            tail,
-            target,
-            target_top: top(&target),
-        }
+        let tail = *last.first_chunk().expect("the header is longer than its fixed part");
+        Self { midstate, tail, target, target_top: top(&target) }
     }
 
     /// Whether a header whose id is this state, most significant word first, has done the work.

@@ -11,10 +11,7 @@ use sha2::block_api::compress256;
 use super::{Kernel, Puzzle, SHA256_START, TAIL_LEN};
 
 /// One nonce at a time, on any processor.
-pub const PORTABLE: Kernel = Kernel {
-    name: "portable",
-    first_hit,
-};
+pub const PORTABLE: Kernel = Kernel { name: "portable", first_hit };
 
 /// Where the nonce ends in the header's last block, and the padding begins.
 const NONCE_END: usize = TAIL_LEN + size_of::<u64>();

@@ -9,7 +9,7 @@ pub const DEFAULT_LISTEN: &str = "/ip4/0.0.0.0/tcp/8640";
 pub const DEFAULT_RPC_LISTEN: &str = "127.0.0.1:8645";
 
 /// What is logged when nobody says.
-pub(super) const DEFAULT_LOG_FILTER: &str = "info";
+pub(super) const DEFAULT_LOG_FILTER: &str = "info,libp2p_gossipsub=error";
 
 /// The most connections from others that can be configured: each costs a file and some 100 kB.
 pub(super) const MOST_INBOUND: u64 = 10_000;
@@ -197,7 +197,7 @@ pub static LOG_FILTER: Key = Key {
     flag: Some("--log"),
     shape: Shape::Text,
     expects: "a filter like info or info,printsy_p2p=debug",
-    default: Some(r#""info""#),
+    default: Some(r#""info,libp2p_gossipsub=error""#),
     example: "",
     about: "Which events are logged, to standard error.",
 };

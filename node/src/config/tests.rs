@@ -33,7 +33,7 @@ fn nothing_given_is_the_defaults() {
     assert_eq!(config.network.bootnodes, [""; 0]);
     assert_eq!(config.rpc_listen.to_string(), DEFAULT_RPC_LISTEN);
     assert_eq!(config.mining, None);
-    assert_eq!(config.log, LogConfig { filter: "info".into(), format: LogFormat::Text });
+    assert_eq!(config.log, LogConfig { filter: keys::DEFAULT_LOG_FILTER.into(), format: LogFormat::Text });
 }
 
 #[test]

@@ -3,7 +3,6 @@
 //! The shapes were checked when the values were gathered; each function here adds the meaning, and its error
 //! names key, place and expectation. A relative path in a file is relative to the file's folder.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -52,7 +51,7 @@ impl Layers {
     pub(super) fn addresses(&self, key: &'static Key) -> Result<Option<Vec<String>>, ConfigError> {
         let Some(given) = self.get(key) else { return Ok(None) };
         let Value::Texts(addresses) = &given.value else { unreachable!("the shape was checked") };
-        match addresses.iter().find(|address| !is_address(address)) {
+        match addresses.iter().find(|address| printsy_p2p::check_address(address).is_err()) {
             Some(address) => Err(bad(key, given, address)),
             None => Ok(Some(addresses.clone())),
         }
@@ -99,54 +98,5 @@ fn beside(place: &Source, path: &Path) -> PathBuf {
             None => path.to_owned(),
         },
         _ => path.to_owned(),
-    }
-}
-
-/// Whether `text` has the form of a node's address. Whether somebody answers there is for the network to see,
-/// and the letters of a peer id are for it to read.
-fn is_address(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('/').collect();
-    let ["", kind, host, "tcp", port, rest @ ..] = parts.as_slice() else { return false };
-    let host = match *kind {
-        "ip4" => host.parse::<Ipv4Addr>().is_ok(),
-        "ip6" => host.parse::<Ipv6Addr>().is_ok(),
-        "dns" | "dns4" | "dns6" => !host.is_empty() && host.len() <= 253,
-        _ => false,
-    };
-    let peer = match rest {
-        [] => true,
-        ["p2p", peer] => !peer.is_empty() && peer.bytes().all(|byte| byte.is_ascii_alphanumeric()),
-        _ => false,
-    };
-    host && peer && port.parse::<u16>().is_ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_is_a_host_a_port_and_perhaps_a_peer() {
-        for good in [
-            "/ip4/0.0.0.0/tcp/8640",
-            "/ip6/::1/tcp/0",
-            "/dns4/shop.example/tcp/1/p2p/12D3KooWBmAwcd4PJNJvfV89HwE48nwkRmAgo8Vy3uQEyNNHBox2",
-        ] {
-            assert!(is_address(good), "{good}");
-        }
-        for bad in [
-            "",
-            "10.0.0.1:8640",
-            "/ip4/1.2.3.4",
-            "/ip4/1.2.3/tcp/1",
-            "/ip4/1.2.3.4/udp/1",
-            "/ip4/1.2.3.4/tcp/65536",
-            "/ip4/1.2.3.4/tcp/1/ws",
-            "/ip4/1.2.3.4/tcp/1/p2p/",
-            "/dns4//tcp/1",
-            "ip4/1.2.3.4/tcp/1",
-        ] {
-            assert!(!is_address(bad), "{bad}");
-        }
     }
 }

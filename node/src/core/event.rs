@@ -7,9 +7,7 @@ use printsy_consensus::{
     PublicKey, SignedHeader,
 };
 use printsy_ledger::Template;
-use printsy_p2p::{
-    MessageKey, Misbehaviour, PeerKey, Request, RequestFailure, RequestKey, Status, Verdict,
-};
+use printsy_p2p::{MessageKey, Misbehaviour, PeerKey, Request, RequestFailure, RequestKey, Status, Verdict};
 
 use super::blocks::BlockAnswer;
 use super::orders::OrderAnswer;

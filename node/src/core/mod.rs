@@ -110,6 +110,8 @@ impl Core {
             self.effects.push(Effect::PublishOrders(orders));
         }
         self.peers.forget_lacking(now);
+        self.retry_headers(now);
+        self.ledger.settle(!self.sync_state().is_syncing());
         self.schedule();
         Ok(())
     }
@@ -120,5 +122,6 @@ impl Core {
         self.metrics.chain(tip.height(), self.ledger.final_height());
         self.metrics.mempool(self.ledger.mempool().len(), self.ledger.mempool().bytes());
         self.metrics.ledger(self.ledger.index_lag(), self.ledger.tree().len());
+        self.metrics.templated(self.ledger.templated_orders());
     }
 }

@@ -19,6 +19,9 @@ pub(super) struct Peer {
     pub(super) height: u64,
     /// Blocks it did not have when it was asked, oldest first.
     lacking: VecDeque<Hash>,
+    /// When it may be asked for headers again, ms: a claim of more work that headers do not show, or a request
+    /// that failed, is not asked about at every tick.
+    pub(super) ask_headers_at: u64,
     /// What it is asked now.
     pub(super) asked: BTreeSet<RequestKey>,
 }

@@ -14,7 +14,7 @@ use printsy_p2p::limits::{MAX_BLOCKS, MAX_HEADERS, MAX_LOCATOR, MAX_TRANSACTIONS
 use printsy_p2p::{Misbehaviour, PeerKey, Request, RequestFailure, RequestKey, Status};
 
 use super::Core;
-use super::event::{Bodies, BlockSource, Effect, PeerAnswer};
+use super::event::{BlockSource, Bodies, Effect, PeerAnswer};
 
 /// How many bodies are on their way at once at the most, from all peers together.
 const BODY_WINDOW: usize = 128;
@@ -22,6 +22,8 @@ const BODY_WINDOW: usize = 128;
 const BODIES_PER_REQUEST: usize = 16;
 /// How many requests for bodies one peer answers at once.
 const BODY_REQUESTS_PER_PEER: usize = 2;
+/// How long a peer that claims more work is not asked for headers again, ms.
+const HEADERS_AGAIN_AFTER_MS: u64 = 5_000;
 /// A header chain this many blocks ahead of the bodies makes a node syncing. Fewer are the common case of a
 /// block on its way, and of a miner that shows a header and withholds its body.
 const SYNCING_AHEAD: u64 = 8;
@@ -146,6 +148,21 @@ impl Core {
             self.ask_headers(key);
         }
         self.schedule();
+    }
+
+    /// Asks for headers again where a peer claims more work than is known of: an answer may have failed, or the
+    /// header tree may have been full.
+    pub(super) fn retry_headers(&mut self, now: u64) {
+        let best = self.ledger.tree().work(&self.ledger.tree().best()).unwrap_or_default();
+        let claims =
+            |(_, peer): &(PeerKey, &super::peers::Peer)| peer.work > best && now >= peer.ask_headers_at;
+        let due: Vec<PeerKey> = self.peers.iter().filter(claims).map(|(key, _)| key).collect();
+        for key in due {
+            if let Some(peer) = self.peers.get_mut(key) {
+                peer.ask_headers_at = now.saturating_add(HEADERS_AGAIN_AFTER_MS);
+            }
+            self.ask_headers(key);
+        }
     }
 
     /// Asks a peer for the headers it has beyond ours, unless it is being asked already.
@@ -311,7 +328,8 @@ impl Core {
             let open = self.requests.open.values();
             open.filter(|(peer, asked)| *peer == key && matches!(asked, Asked::Bodies(_))).count()
         };
-        let mut candidates: Vec<_> = self.peers.iter().map(|(key, peer)| (body_requests(key), key, peer)).collect();
+        let mut candidates: Vec<_> =
+            self.peers.iter().map(|(key, peer)| (body_requests(key), key, peer)).collect();
         candidates.sort_by_key(|(busy, key, _)| (*busy, *key));
         for (busy, key, peer) in candidates {
             let has = |id: &&Hash| peer.height >= height(id) && !peer.is_lacking(id);

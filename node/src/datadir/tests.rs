@@ -75,12 +75,14 @@ fn without_a_genesis_nothing_is_made() {
 }
 
 #[test]
-fn a_journal_without_its_genesis_file_is_not_given_another() {
-    let folder = TempDir::new().unwrap();
-    fs::create_dir(folder.path().join(JOURNAL_FOLDER)).unwrap();
-    let refused = Datadir::open(folder.path(), Some(solo())).unwrap_err();
-    assert_eq!(refused.code(), 5);
-    assert!(!folder.path().join(GENESIS_FILE).exists());
+fn a_ledger_without_its_genesis_file_is_not_given_another() {
+    for name in LEDGER_FILES {
+        let folder = TempDir::new().unwrap();
+        fs::create_dir(folder.path().join(name)).unwrap();
+        let refused = Datadir::open(folder.path(), Some(solo())).unwrap_err();
+        assert_eq!(refused.code(), 5);
+        assert!(!folder.path().join(GENESIS_FILE).exists());
+    }
 }
 
 #[test]

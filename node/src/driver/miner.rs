@@ -152,7 +152,8 @@ impl Driver {
 
     /// Whether orders wait that the template does not hold.
     fn has_news(&self, template: &Template) -> bool {
-        let held: std::collections::HashSet<Hash> = template.transactions.iter().map(|tx| tx.txid()).collect();
+        let held: std::collections::HashSet<Hash> =
+            template.transactions.iter().map(|tx| tx.txid()).collect();
         let (waiting, _) = self.node.reader().mempool_size();
         waiting > held.len()
     }

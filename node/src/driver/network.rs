@@ -25,6 +25,9 @@ const SIGNATURES_PER_BATCH: usize = 64;
 pub(crate) async fn run(node: NodeHandle, mut events: mpsc::Receiver<NetworkEvent>) {
     let jobs = Arc::new(Semaphore::new(MAX_JOBS));
     while let Some(event) = events.recv().await {
+        if let NetworkEvent::Disconnected { peer } = &event {
+            node.shared.peer_heights.lock().remove(peer);
+        }
         if let Some(event) = at_once(&event) {
             if node.send(event).await.is_none() {
                 return;
@@ -57,7 +60,11 @@ async fn check(node: &NodeHandle, event: NetworkEvent) {
         }
         NetworkEvent::Announcement { peer, message, header } => {
             let from = Gossiped { peer, message };
-            Some(Event::Announced { header: CheckedHeader::check(*header), from })
+            let header = CheckedHeader::check(*header);
+            if let Ok(header) = &header {
+                worker.hear_height(peer, header.header().height);
+            }
+            Some(Event::Announced { header, from })
         }
         NetworkEvent::Request { peer, reply, request } => answer_request(&worker, peer, reply, request),
         NetworkEvent::Response { peer, request, result } => {
@@ -66,9 +73,13 @@ async fn check(node: &NodeHandle, event: NetworkEvent) {
         }
         NetworkEvent::Connected { .. } | NetworkEvent::Disconnected { .. } => None,
     });
-    if let Ok(Some(event)) = checked.await {
-        // Where the core is gone, the node is stopping.
-        let _ = node.send(event).await;
+    match checked.await {
+        Ok(Some(event)) => {
+            // Where the core is gone, the node is stopping.
+            let _ = node.send(event).await;
+        }
+        Ok(None) => {}
+        Err(error) => tracing::error!(%error, "checking what a peer sent failed"),
     }
 }
 
@@ -112,7 +123,10 @@ fn check_response(
 ) {
     let answer = match result {
         Err(failure) => PeerAnswer::Failed(failure),
-        Ok(Response::Status(status)) => PeerAnswer::Status(status),
+        Ok(Response::Status(status)) => {
+            node.hear_height(peer, status.height);
+            PeerAnswer::Status(status)
+        }
         Ok(Response::Headers(headers)) => check_headers(&headers),
         Ok(Response::Blocks(blocks)) => PeerAnswer::Bodies(check_bodies(node.reader(), blocks)),
         Ok(Response::Pending(txids)) => PeerAnswer::Pending(txids),

@@ -18,7 +18,10 @@ pub(crate) fn answer_request(
     let network = node.network()?;
     let reader = node.reader();
     let (response, event) = match request {
-        Request::Status(status) => (Ok(own_status(reader)), Some(Event::PeerStatus { peer, status })),
+        Request::Status(status) => {
+            node.hear_height(peer, status.height);
+            (Ok(own_status(reader)), Some(Event::PeerStatus { peer, status }))
+        }
         Request::Headers { locator, stop } => (headers(reader, &locator, &stop), None),
         Request::Blocks { ids } => (blocks(reader, &ids, node.params().max_block_bytes), None),
         Request::Pending => (Ok(pending(reader)), None),

@@ -67,7 +67,8 @@ impl Serve for GenerateBlocks {
     ) -> Result<Generated, RpcError> {
         allow(&context, caller)?;
         let generator = context.generator.as_ref();
-        let generator = generator.ok_or_else(|| not_here("this node was given no key to generate blocks with"))?;
+        let generator =
+            generator.ok_or_else(|| not_here("this node was given no key to generate blocks with"))?;
         let _turn = generator.turn.lock().await;
         let mut hashes: Vec<HashHex> = Vec::new();
         let mut lost = 0;
@@ -83,7 +84,9 @@ impl Serve for GenerateBlocks {
                 verdict => {
                     let reason = answer.reason.unwrap_or_default();
                     let done = hashes.len();
-                    return Err(failed(format!("after {done} blocks the next one was {verdict:?}: {reason}")));
+                    return Err(failed(format!(
+                        "after {done} blocks the next one was {verdict:?}: {reason}"
+                    )));
                 }
             }
         }
@@ -148,7 +151,7 @@ fn allow(context: &Context, caller: Caller) -> Result<(), RpcError> {
 }
 
 fn not_here(sentence: &str) -> RpcError {
-    RpcError::refused(sentence, ErrorData::new(RpcReason::NotAuthorized))
+    RpcError::refused(sentence, ErrorData::new(RpcReason::Unauthorized))
 }
 
 fn failed(message: String) -> RpcError {

@@ -19,7 +19,11 @@ use super::errors;
 use super::methods::{Caller, Serve};
 
 impl Serve for GetHeader {
-    async fn answer(context: Arc<Context>, params: GetHeaderParams, _: Caller) -> Result<HeaderInfo, RpcError> {
+    async fn answer(
+        context: Arc<Context>,
+        params: GetHeaderParams,
+        _: Caller,
+    ) -> Result<HeaderInfo, RpcError> {
         let info = context.read(move |reader| read_header(reader, params.block)).await?;
         info.ok_or_else(unknown)
     }
@@ -95,7 +99,8 @@ fn block_info(
         Verbosity::Ids => Transactions::Ids(transactions.iter().map(|tx| tx.body.txid().into()).collect()),
         Verbosity::Full => Transactions::Full(transactions.iter().map(TransactionInfo::from).collect()),
         Verbosity::Hex => {
-            let hex = |tx| TransactionHex::new(codec::encode(tx)).expect("a transaction is as long as one may be");
+            let hex =
+                |tx| TransactionHex::new(codec::encode(tx)).expect("a transaction is as long as one may be");
             Transactions::Hex(transactions.iter().map(hex).collect())
         }
     };

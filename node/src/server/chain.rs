@@ -37,7 +37,7 @@ impl Serve for GetChain {
             final_block: BlockRef { height: snapshot.final_height, hash: final_hash.into() },
             work: snapshot.tip.work.to_be_bytes().into(),
             difficulty: difficulty(context.node.params().bits, header.bits),
-            sync: sync(context.node.sync_state(), height),
+            sync: sync(context.node.sync_state(), height, context.sync_rate(height)),
             mempool: MempoolSize { transactions: count(transactions), bytes: count(bytes) },
             peers: network.map_or(0, |network| u32::try_from(network.peer_count()).unwrap_or(u32::MAX)),
             peer_id: network.map(printsy_p2p::Network::peer_id).unwrap_or_default(),
@@ -61,12 +61,28 @@ fn difficulty(easiest: u32, bits: u32) -> f64 {
     work(bits) / work(easiest)
 }
 
-fn sync(state: Following, height: u64) -> Sync {
+/// `rate` is in blocks a second.
+fn sync(state: Following, height: u64, rate: Option<f64>) -> Sync {
     let (state, best) = match state {
         Following::Synced => (SyncState::Synced, height),
         Following::Syncing { best } => (SyncState::Syncing, best),
     };
-    Sync { state, height, best, rate: None, seconds_left: None }
+    let rate = rate.filter(|rate| state == SyncState::Syncing && *rate > 0.0);
+    let seconds_left = rate.map(|rate| rounded_up(blocks(best.saturating_sub(height)) / rate));
+    Sync { state, height, best, rate: rate.map(rounded_up), seconds_left }
+}
+
+fn blocks(count: u64) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an estimate for people: it saturates"
+)]
+fn rounded_up(estimate: f64) -> u64 {
+    estimate.ceil() as u64
 }
 
 impl Serve for GetParams {
@@ -78,11 +94,11 @@ impl Serve for GetParams {
 impl Serve for GetPeers {
     async fn answer(context: Arc<Context>, _: NoParams, _: Caller) -> Result<Vec<Peer>, RpcError> {
         let peers = context.node.network().map(printsy_p2p::Network::peers).unwrap_or_default();
-        Ok(peers.into_iter().map(peer).collect())
+        Ok(peers.into_iter().map(|info| peer(context.node.peer_height(info.key), info)).collect())
     }
 }
 
-fn peer(info: PeerInfo) -> Peer {
+fn peer(height: Option<u64>, info: PeerInfo) -> Peer {
     Peer {
         peer_id: info.peer_id,
         address: info.address,
@@ -91,7 +107,7 @@ fn peer(info: PeerInfo) -> Peer {
             Side::Outbound => Direction::Outbound,
         },
         agent: info.agent,
-        height: None,
+        height,
         score: i64::from(info.score),
     }
 }

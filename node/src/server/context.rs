@@ -11,6 +11,7 @@ use printsy_consensus::{Hash, SecretKey};
 use printsy_ledger::{LedgerError, Reader};
 use printsy_rpc::RpcError;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::ServerOptions;
 use super::admin::Generator;
@@ -26,6 +27,8 @@ pub(super) struct Context {
     tips: watch::Sender<Hash>,
     /// The last trouble with the storage that was logged: the same is not logged at every call.
     trouble: Mutex<String>,
+    /// When the present sync was first seen, and the height then.
+    sync_began: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Context {
@@ -38,6 +41,7 @@ impl Context {
             expects_peers: options.expects_peers,
             tips: watch::Sender::new(tip),
             trouble: Mutex::default(),
+            sync_began: Mutex::default(),
         }
     }
 
@@ -52,10 +56,28 @@ impl Context {
         loop {
             let tip = self.node.reader().snapshot().tip.id();
             self.tips.send_if_modified(|shown| std::mem::replace(shown, tip) != tip);
+            self.watch_sync();
             if changes.changed().await.is_err() {
                 return;
             }
         }
+    }
+
+    /// Notes when a sync begins and that it ended.
+    fn watch_sync(&self) {
+        let mut began = self.sync_began.lock();
+        if !self.node.sync_state().is_syncing() {
+            *began = None;
+        } else if began.is_none() {
+            *began = Some((Instant::now(), self.node.reader().snapshot().tip.height()));
+        }
+    }
+
+    /// How many blocks a second were connected since the present sync began.
+    pub(super) fn sync_rate(&self, height: u64) -> Option<f64> {
+        let (at, from) = (*self.sync_began.lock())?;
+        let connected = u32::try_from(height.saturating_sub(from)).unwrap_or(u32::MAX);
+        Some(f64::from(connected) / at.elapsed().as_secs_f64().max(0.001))
     }
 
     /// Reads what may touch the disk, off the async threads.

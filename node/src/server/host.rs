@@ -87,10 +87,12 @@ mod tests {
     #[test]
     fn a_loopback_server_answers_to_its_own_names_alone() {
         let hosts = Hosts::new("127.0.0.1".parse().unwrap(), &["Shop.local:80".to_owned()]);
-        for host in ["localhost", "LOCALHOST:8645", "127.0.0.1:8645", "127.1.2.3", "[::1]:8645", "shop.local"] {
+        for host in ["localhost", "LOCALHOST:8645", "127.0.0.1:8645", "127.1.2.3", "[::1]:8645", "shop.local"]
+        {
             assert!(allowed(&hosts, host, None), "{host}");
         }
-        for host in ["evil.example", "127.0.0.1.evil.example:8645", "localhost.evil.example", "10.0.0.1", ""] {
+        for host in ["evil.example", "127.0.0.1.evil.example:8645", "localhost.evil.example", "10.0.0.1", ""]
+        {
             assert!(!allowed(&hosts, host, None), "{host}");
         }
         assert!(!hosts.allow(&Uri::from_static("/"), &HeaderMap::new()), "no host at all");

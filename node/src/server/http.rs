@@ -109,11 +109,7 @@ impl Front {
     }
 }
 
-fn config(
-    options: &ServerOptions,
-    request: u32,
-    answer: u32,
-) -> jsonrpsee::server::ServerConfigBuilder {
+fn config(options: &ServerOptions, request: u32, answer: u32) -> jsonrpsee::server::ServerConfigBuilder {
     ServerConfig::builder()
         .max_request_body_size(request)
         .max_response_body_size(answer)

@@ -63,8 +63,8 @@ pub(super) async fn run(
         }
     }
     drop(listener);
-    while connections.join_next().await.is_some() {}
-    front.end_sessions().await;
+    let drained = async { while connections.join_next().await.is_some() {} };
+    tokio::join!(drained, front.end_sessions());
 }
 
 /// The next connection, once there is a place for it.

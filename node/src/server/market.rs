@@ -128,10 +128,16 @@ impl Serve for GetAccount {
 }
 
 impl Serve for GetTransaction {
-    async fn answer(context: Arc<Context>, params: GetTransactionParams, _: Caller) -> Result<Status, RpcError> {
+    async fn answer(
+        context: Arc<Context>,
+        params: GetTransactionParams,
+        _: Caller,
+    ) -> Result<Status, RpcError> {
         let txid = params.tx_id.into();
         let told = context.read(move |reader| status::read(reader, &txid)).await?;
-        let told = told.ok_or_else(|| errors::not_found("this node knows no such transaction; that is not to say never"));
+        let told = told.ok_or_else(|| {
+            errors::not_found("this node knows no such transaction; that is not to say never")
+        });
         Ok(told?.status)
     }
 }

@@ -108,3 +108,73 @@ async fn run<M: Serve>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use printsy_rpc::{METHODS, NoParams};
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::node::{Node, NodeOptions, Storage};
+    use crate::server::ServerOptions;
+
+    /// A method whose handler panics.
+    struct Panics;
+
+    impl Method for Panics {
+        const NAME: &'static str = "panics";
+        type Params = NoParams;
+        type Result = ();
+    }
+
+    impl Serve for Panics {
+        async fn answer(_: Arc<Context>, _: NoParams, _: Caller) -> Result<(), RpcError> {
+            panic!("on purpose")
+        }
+    }
+
+    async fn context() -> (Node, Arc<Context>) {
+        let genesis = Arc::new(crate::dev::genesis());
+        let options = ServerOptions::new(([127, 0, 0, 1], 0).into(), genesis.params());
+        let node = NodeOptions {
+            genesis,
+            storage: Storage::Memory,
+            network: None,
+            mining: None,
+            server: None,
+            clock: Clock::default(),
+        };
+        let node = Node::start(node).await.unwrap();
+        let context = Context::new(node.handle().clone(), &options, watch::channel(false).1);
+        (node, Arc::new(context))
+    }
+
+    #[tokio::test]
+    async fn the_methods_are_those_of_the_interface() {
+        let (node, context) = context().await;
+        let module = all(context).unwrap();
+        let mut served: Vec<&str> = module.method_names().collect();
+        let mut promised = METHODS.to_vec();
+        served.sort_unstable();
+        promised.sort_unstable();
+        assert_eq!(served, promised);
+        node.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_caller_the_answer_and_nobody_else() {
+        let (node, context) = context().await;
+        let mut module = all(context).unwrap();
+        register::<Panics>(&mut module).unwrap();
+        for _ in 0..2 {
+            let call = r#"{"jsonrpc":"2.0","id":1,"method":"panics"}"#;
+            let (answer, _) = module.raw_json_request(call, 1).await.unwrap();
+            assert!(answer.get().contains("-32603"), "{answer}");
+            let call = r#"{"jsonrpc":"2.0","id":1,"method":"getChain"}"#;
+            let (answer, _) = module.raw_json_request(call, 1).await.unwrap();
+            assert!(answer.get().contains("dev-solo"), "{answer}");
+        }
+        node.stop().await.unwrap();
+    }
+}

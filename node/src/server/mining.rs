@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use printsy_consensus::{Hash, Target};
-use printsy_rpc::mining::{
-    GetBlockTemplate, GetBlockTemplateParams, SubmitBlock, SubmitBlockParams, Submission, Template, Verdict,
-};
 use printsy_rpc::RpcError;
 use printsy_rpc::market::BlockRef;
+use printsy_rpc::mining::{
+    GetBlockTemplate, GetBlockTemplateParams, Submission, SubmitBlock, SubmitBlockParams, Template, Verdict,
+};
 
 use super::chain::count;
 use super::context::{Context, detached};
@@ -27,7 +27,8 @@ impl Serve for GetBlockTemplate {
     ) -> Result<Template, RpcError> {
         let node = context.node.clone();
         let answer = detached(async move { node.template(params.miner.0).await }).await?;
-        let (id, template) = answer.ok_or_else(errors::stopping)?.map_err(|error| errors::no_template(&error))?;
+        let (id, template) =
+            answer.ok_or_else(errors::stopping)?.map_err(|error| errors::no_template(&error))?;
         let header = &template.header;
         let target = Target::from_bits(header.bits).expect("H4: the bits of a template are canonical");
         Ok(Template {

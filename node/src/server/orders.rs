@@ -45,7 +45,11 @@ impl Patience {
 }
 
 impl Serve for ExecuteTransaction {
-    async fn answer(context: Arc<Context>, params: ExecuteParams, caller: Caller) -> Result<Status, RpcError> {
+    async fn answer(
+        context: Arc<Context>,
+        params: ExecuteParams,
+        caller: Caller,
+    ) -> Result<Status, RpcError> {
         let patience = Patience::new(params.wait, params.timeout_ms, caller);
         let checked = context.node.check_order(params.transaction.into_bytes()).await;
         let order = checked.map_err(|error| errors::refusal(context.node.params(), &error, None))?;

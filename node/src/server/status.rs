@@ -3,7 +3,6 @@
 //! The chain speaks first, then the mempool, then the story of what this node saw happen. What is included and
 //! deep enough is final: that is told from heights, never remembered.
 
-
 use printsy_consensus::{Action, CheckedTransaction, Hash, codec};
 use printsy_ledger::{AdmitError, Change, Confirmed, LedgerError, Order, Reader, Snapshot};
 use printsy_rpc::TransactionHex;
@@ -89,7 +88,13 @@ fn confirmed_status(
         // Confirmed before this node was told of it, or before it started: the block's own time stands for it.
         let time = reader.header_at(height)?.map_or(0, |record| record.signed.header.time);
         let status = TransactionStatus::Included;
-        history.push(StatusChange { status, time, height: Some(height), hash: Some(block.into()), reason: None });
+        history.push(StatusChange {
+            status,
+            time,
+            height: Some(height),
+            hash: Some(block.into()),
+            reason: None,
+        });
     }
     let is_final = height <= snapshot.final_height;
     Ok(Status {

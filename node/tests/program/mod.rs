@@ -1,6 +1,7 @@
 //! The real `printsyd`, started in an environment of its own and never waited for without a bound.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "test code, outside of a test function")]
 
 use std::collections::BTreeMap;
 use std::fs;

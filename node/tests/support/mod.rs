@@ -1,5 +1,6 @@
 //! What the tests of running nodes share: an easy network, nodes on loopback with real sockets, orders.
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::Path;
 use std::sync::Arc;

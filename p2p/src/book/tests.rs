@@ -3,10 +3,7 @@
 use super::*;
 
 fn address(port: u16, peer: Option<PeerId>) -> Address {
-    Address {
-        dial: format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap(),
-        peer,
-    }
+    Address { dial: format!("/ip4/127.0.0.1/tcp/{port}").parse().unwrap(), peer }
 }
 
 fn connection(number: usize) -> ConnectionId {
@@ -43,10 +40,7 @@ fn a_failure_doubles_the_wait_up_to_a_minute_for_a_bootnode_and_never_ends() {
         book.dialling(&due[0], connection(number));
         assert!(book.due(1, true, now, nobody).is_empty(), "not twice at a time");
         let wait = book.unreachable(connection(number), true, now).unwrap().wait;
-        assert!(
-            book.due(1, true, now, nobody).is_empty(),
-            "not before the wait is over"
-        );
+        assert!(book.due(1, true, now, nobody).is_empty(), "not before the wait is over");
         now += wait;
         waits.push(wait.as_secs());
     }
@@ -104,10 +98,7 @@ fn an_address_without_an_id_learns_it_and_unlearns_it() {
     let due = book.due(1, false, later, nobody);
     book.dialling(&due[0], connection(2));
     book.unreachable(connection(2), false, later);
-    assert_eq!(
-        book.candidates[0].peer, None,
-        "another may answer there next time"
-    );
+    assert_eq!(book.candidates[0].peer, None, "another may answer there next time");
 }
 
 #[test]
@@ -141,25 +132,13 @@ fn the_book_never_outgrows_its_bound_and_strangers_push_out_nobody_proven() {
         }
     }
     assert_eq!(book.candidates.len(), MAX_KNOWN_PEERS);
-    assert!(
-        book.candidates
-            .iter()
-            .all(|candidate| candidate.addresses.len() <= MAX_ADDRESSES_PER_PEER)
-    );
+    assert!(book.candidates.iter().all(|candidate| candidate.addresses.len() <= MAX_ADDRESSES_PER_PEER));
     for peer in &proven {
-        assert!(
-            book.candidates
-                .iter()
-                .any(|candidate| candidate.peer == Some(*peer))
-        );
+        assert!(book.candidates.iter().any(|candidate| candidate.peer == Some(*peer)));
     }
     book.learn(address(9_999, None), Origin::Bootnode, now);
     assert_eq!(book.candidates.len(), MAX_KNOWN_PEERS);
-    assert_eq!(
-        book.due(1, false, now, nobody)[0].peer,
-        None,
-        "an operator's word finds room"
-    );
+    assert_eq!(book.due(1, false, now, nobody)[0].peer, None, "an operator's word finds room");
 }
 
 #[test]

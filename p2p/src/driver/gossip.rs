@@ -54,11 +54,7 @@ impl Driver {
 
     pub(super) fn on_gossip(&mut self, event: gossipsub::Event) {
         match event {
-            gossipsub::Event::Message {
-                propagation_source: source,
-                message_id: id,
-                message,
-            } => {
+            gossipsub::Event::Message { propagation_source: source, message_id: id, message } => {
                 self.on_message(source, id, message.topic, message.data);
             }
             gossipsub::Event::SlowPeer { peer_id, .. } => {
@@ -101,11 +97,7 @@ impl Driver {
                 header: Box::new(header),
             })
         } else {
-            wire::batch_from_bytes(data).map(|batch| Event::Transactions {
-                peer: key,
-                message,
-                batch,
-            })
+            wire::batch_from_bytes(data).map(|batch| Event::Transactions { peer: key, message, batch })
         };
         let event = match event {
             Ok(event) => event,
@@ -124,15 +116,7 @@ impl Driver {
         peer.unjudged += 1;
         self.unjudged.last_key = message.0;
         let deadline = Instant::now() + VERDICT_TIME;
-        self.unjudged.waiting.insert(
-            message,
-            Waiting {
-                id,
-                source,
-                peer: key,
-                deadline,
-            },
-        );
+        self.unjudged.waiting.insert(message, Waiting { id, source, peer: key, deadline });
         self.emit(event);
     }
 
@@ -168,9 +152,6 @@ impl Driver {
             Verdict::Ignore => MessageAcceptance::Ignore,
             Verdict::Reject => MessageAcceptance::Reject,
         };
-        self.swarm
-            .behaviour_mut()
-            .gossip
-            .report_message_validation_result(id, source, acceptance);
+        self.swarm.behaviour_mut().gossip.report_message_validation_result(id, source, acceptance);
     }
 }

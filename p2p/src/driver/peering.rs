@@ -28,11 +28,7 @@ impl Driver {
         if self.peers.key(&id).is_some() {
             return; // both sides dialled; the first connection stands for the peer
         }
-        let direction = if endpoint.is_dialer() {
-            Direction::Outbound
-        } else {
-            Direction::Inbound
-        };
+        let direction = if endpoint.is_dialer() { Direction::Outbound } else { Direction::Inbound };
         let address = endpoint.get_remote_address().clone();
         tracing::debug!(peer = %id, %address, ?direction, "a connection opened");
         let score = self.bans.score_of(&id, now);
@@ -97,11 +93,7 @@ impl Driver {
         self.emit(Event::Connected { peer: key });
         for item in early {
             match item {
-                Early::Gossip {
-                    id: message,
-                    topic,
-                    data,
-                } => {
+                Early::Gossip { id: message, topic, data } => {
                     self.deliver_message(key, *id, message, &topic, &data);
                 }
                 Early::Request { id, request, channel } => self.deliver_request(key, id, request, channel),
@@ -139,31 +131,20 @@ impl Driver {
         let near = address::is_loopback(&peer.address);
         let dialled = (peer.direction == Direction::Outbound).then(|| peer.address.clone());
         let now = Instant::now();
-        let told = told
-            .into_iter()
-            .filter(|told| near || !address::is_loopback(told));
+        let told = told.into_iter().filter(|told| near || !address::is_loopback(told));
         for address in told.chain(dialled) {
             let Some(Address { dial, .. }) = Address::told(&address) else {
                 continue;
             };
             self.swarm.behaviour_mut().kad.add_address(id, dial.clone());
-            self.book.learn(
-                Address {
-                    dial,
-                    peer: Some(*id),
-                },
-                Origin::Found,
-                now,
-            );
+            self.book.learn(Address { dial, peer: Some(*id) }, Origin::Found, now);
         }
         self.book.proved(id);
     }
 
     pub(super) fn on_kad(&mut self, event: kad::Event) {
-        let kad::Event::OutboundQueryProgressed {
-            result: kad::QueryResult::GetClosestPeers(result),
-            ..
-        } = event
+        let kad::Event::OutboundQueryProgressed { result: kad::QueryResult::GetClosestPeers(result), .. } =
+            event
         else {
             return;
         };
@@ -174,14 +155,7 @@ impl Driver {
         };
         for peer in found {
             for Address { dial, .. } in peer.addrs.iter().filter_map(Address::told) {
-                self.book.learn(
-                    Address {
-                        dial,
-                        peer: Some(peer.peer_id),
-                    },
-                    Origin::Found,
-                    now,
-                );
+                self.book.learn(Address { dial, peer: Some(peer.peer_id) }, Origin::Found, now);
             }
         }
     }
@@ -264,10 +238,7 @@ impl Driver {
 
     /// Dials whoever is due, up to the target.
     fn dial_more(&mut self, now: Instant) {
-        let slots = self
-            .limits
-            .target_outbound
-            .saturating_sub(self.peers.outbound() + self.book.dials());
+        let slots = self.limits.target_outbound.saturating_sub(self.peers.outbound() + self.book.dials());
         if slots == 0 {
             return;
         }
@@ -284,10 +255,7 @@ impl Driver {
         let Some(due) = self.book.find(&address) else {
             return;
         };
-        if !due
-            .peer
-            .is_some_and(|id| self.peers.key(&id).is_some() || self.bans.contains(&id))
-        {
+        if !due.peer.is_some_and(|id| self.peers.key(&id).is_some() || self.bans.contains(&id)) {
             self.dial(&due);
         }
     }
@@ -300,10 +268,9 @@ impl Driver {
                 .allocate_new_port()
                 .build(),
             None => match due.addresses.first() {
-                Some(address) => DialOpts::unknown_peer_id()
-                    .address(address.clone())
-                    .allocate_new_port()
-                    .build(),
+                Some(address) => {
+                    DialOpts::unknown_peer_id().address(address.clone()).allocate_new_port().build()
+                }
                 None => return,
             },
         };
@@ -324,11 +291,7 @@ impl Driver {
     /// Charges a fault; the last one ends in a ban.
     pub(super) fn charge(&mut self, key: PeerKey, fault: Misbehaviour) {
         let now = Instant::now();
-        let Some(peer) = self
-            .peers
-            .get_mut(key)
-            .filter(|peer| !self.bans.contains(&peer.id))
-        else {
+        let Some(peer) = self.peers.get_mut(key).filter(|peer| !self.bans.contains(&peer.id)) else {
             return;
         };
         self.metrics.fault(fault);
@@ -347,10 +310,7 @@ impl Driver {
     fn share_score(&mut self, key: PeerKey) {
         let Some(peer) = self.peers.get(key) else { return };
         let score = f64::from(peer.score.at(Instant::now()));
-        self.swarm
-            .behaviour_mut()
-            .gossip
-            .set_application_score(&peer.id, score);
+        self.swarm.behaviour_mut().gossip.set_application_score(&peer.id, score);
     }
 
     /// Keeps a peer out for a time; its connections are closed.

@@ -35,10 +35,10 @@ impl Snapshot {
     }
 
     pub(crate) fn bans(&self, now: Instant) -> Vec<BanInfo> {
-        let infos = self.bans.iter().map(|(info, until)| BanInfo {
-            remaining: until.saturating_duration_since(now),
-            ..info.clone()
-        });
+        let infos = self
+            .bans
+            .iter()
+            .map(|(info, until)| BanInfo { remaining: until.saturating_duration_since(now), ..info.clone() });
         infos.collect()
     }
 }
@@ -49,9 +49,7 @@ impl Driver {
         self.changed = false;
         self.renew_snapshot = now + RENEW_TIME;
         let proven = self.peers.iter().filter(|(_, peer)| peer.is_proven());
-        let mut peers: Vec<_> = proven
-            .map(|(key, peer)| (peer.info(key, now), peer.since))
-            .collect();
+        let mut peers: Vec<_> = proven.map(|(key, peer)| (peer.info(key, now), peer.since)).collect();
         peers.sort_by_key(|(info, _)| info.key);
         let own = *self.swarm.local_peer_id();
         let (inbound, outbound) = self.peers.proven();
@@ -59,11 +57,7 @@ impl Driver {
         let snapshot = Snapshot {
             peers,
             bans: self.bans.list(),
-            listen: self
-                .swarm
-                .listeners()
-                .map(|listen| address::full(listen, &own))
-                .collect(),
+            listen: self.swarm.listeners().map(|listen| address::full(listen, &own)).collect(),
             addresses: self.book.to_save(),
         };
         self.snapshot.send_replace(Arc::new(snapshot));

@@ -41,16 +41,9 @@ pub(super) struct Requests {
 
 impl Driver {
     pub(super) fn request(&mut self, key: PeerKey, request: RequestKey, what: Request) {
-        let fail = |failure| Event::Response {
-            peer: key,
-            request,
-            result: Err(failure),
-        };
+        let fail = |failure| Event::Response { peer: key, request, result: Err(failure) };
         let sync = &mut self.swarm.behaviour_mut().sync;
-        let peer = self
-            .peers
-            .get_mut(key)
-            .filter(|peer| peer.is_proven() && sync.is_connected(&peer.id));
+        let peer = self.peers.get_mut(key).filter(|peer| peer.is_proven() && sync.is_connected(&peer.id));
         let failure = match peer {
             None => RequestFailure::Disconnected,
             Some(peer) if peer.asked >= MAX_OUTBOUND_REQUESTS => RequestFailure::Busy,
@@ -70,25 +63,17 @@ impl Driver {
     ) {
         match event {
             SyncEvent::Message { peer, message, .. } => match message {
-                Message::Request {
-                    request_id,
-                    request,
-                    channel,
-                } => {
+                Message::Request { request_id, request, channel } => {
                     self.on_request(&peer, request_id, request, channel);
                 }
                 Message::Response { request_id, response } => {
                     self.on_response(request_id, response.map_err(Failure::Malformed));
                 }
             },
-            SyncEvent::OutboundFailure {
-                request_id, error, ..
-            } => {
+            SyncEvent::OutboundFailure { request_id, error, .. } => {
                 self.on_response(request_id, Err(Failure::Library(error)));
             }
-            SyncEvent::InboundFailure {
-                request_id, error, ..
-            } => {
+            SyncEvent::InboundFailure { request_id, error, .. } => {
                 tracing::debug!(%error, "a peer's request came to nothing");
                 self.forget_request(request_id);
             }
@@ -110,11 +95,7 @@ impl Driver {
             failure.for_the_node()
         });
         let malformed = matches!(result, Err(RequestFailure::Malformed));
-        self.emit(Event::Response {
-            peer: key,
-            request,
-            result,
-        });
+        self.emit(Event::Response { peer: key, request, result });
         if malformed {
             self.charge(key, Misbehaviour::Malformed);
         }
@@ -143,11 +124,7 @@ impl Driver {
         match &mut peer.stage {
             Stage::Proven => self.deliver_request(key, request_id, request, channel),
             Stage::Unproven(early) if early.len() < MAX_EARLY => {
-                early.push(Early::Request {
-                    id: request_id,
-                    request,
-                    channel,
-                });
+                early.push(Early::Request { id: request_id, request, channel });
             }
             // The channel is dropped, which closes the stream.
             Stage::Unproven(_) | Stage::Parting(_) => {}
@@ -171,20 +148,9 @@ impl Driver {
         peer.asking += 1;
         self.requests.last_key += 1;
         let reply = ReplyKey(self.requests.last_key);
-        self.requests.theirs.insert(
-            reply,
-            Reply {
-                peer: key,
-                id,
-                channel,
-            },
-        );
+        self.requests.theirs.insert(reply, Reply { peer: key, id, channel });
         self.requests.by_id.insert(id, reply);
-        self.emit(Event::Request {
-            peer: key,
-            reply,
-            request,
-        });
+        self.emit(Event::Request { peer: key, reply, request });
     }
 
     pub(super) fn respond(&mut self, reply: ReplyKey, response: Response) {
@@ -198,13 +164,7 @@ impl Driver {
             tracing::debug!(size, "too many answers are on their way; one is not given");
             return;
         }
-        if self
-            .swarm
-            .behaviour_mut()
-            .sync
-            .send_response(channel, Ok(response))
-            .is_ok()
-        {
+        if self.swarm.behaviour_mut().sync.send_response(channel, Ok(response)).is_ok() {
             requests.answers.insert(id, size);
             requests.answer_bytes += size;
         }
@@ -236,18 +196,10 @@ impl Driver {
 
     /// The peer is gone: ends every request of ours to it, and drops its own.
     pub(super) fn end_requests(&mut self, key: PeerKey) {
-        let ended: Vec<_> = self
-            .requests
-            .ours
-            .extract_if(|_, (peer, _)| *peer == key)
-            .collect();
+        let ended: Vec<_> = self.requests.ours.extract_if(|_, (peer, _)| *peer == key).collect();
         for (_, (peer, request)) in ended {
             self.metrics.request_failed();
-            self.emit(Event::Response {
-                peer,
-                request,
-                result: Err(RequestFailure::Disconnected),
-            });
+            self.emit(Event::Response { peer, request, result: Err(RequestFailure::Disconnected) });
         }
         let theirs = self.requests.theirs.extract_if(|_, reply| reply.peer == key);
         for (_, reply) in theirs {

@@ -15,20 +15,11 @@ fn protocol() -> StreamProtocol {
 }
 
 fn status() -> Status {
-    Status {
-        genesis: Hash::ZERO,
-        tip: Hash::ZERO,
-        height: 0,
-        work: [0; 32],
-        final_height: 0,
-    }
+    Status { genesis: Hash::ZERO, tip: Hash::ZERO, height: 0, work: [0; 32], final_height: 0 }
 }
 
 fn asked(kind: Kind) -> SyncCodec {
-    SyncCodec {
-        max_block_bytes: MAX_BLOCK,
-        asked: Some(kind),
-    }
+    SyncCodec { max_block_bytes: MAX_BLOCK, asked: Some(kind) }
 }
 
 fn read(codec: &mut SyncCodec, bytes: &[u8]) -> io::Result<Result<Response, Malformed>> {
@@ -48,10 +39,7 @@ fn what_is_written_is_read() {
     let request = Request::Status(status());
     block_on(codec.write_request(&protocol(), &mut stream, Ok(request.clone()))).unwrap();
     stream.set_position(0);
-    assert_eq!(
-        block_on(codec.read_request(&protocol(), &mut stream)).unwrap(),
-        Ok(request)
-    );
+    assert_eq!(block_on(codec.read_request(&protocol(), &mut stream)).unwrap(), Ok(request));
 
     let mut stream = Cursor::new(Vec::new());
     let response = Response::Status(status());
@@ -63,10 +51,7 @@ fn what_is_written_is_read() {
 fn a_stream_that_ends_early_is_nobodys_fault() {
     let frame = framed(&Response::Pending(vec![Hash::ZERO; 3]).to_bytes());
     for end in 0..frame.len() {
-        assert!(
-            read(&mut asked(Kind::Pending), &frame[..end]).is_err(),
-            "cut at {end}"
-        );
+        assert!(read(&mut asked(Kind::Pending), &frame[..end]).is_err(), "cut at {end}");
     }
 }
 
@@ -87,10 +72,7 @@ fn a_frame_over_its_kinds_bound_is_the_senders_fault_before_it_is_read() {
 #[test]
 fn a_huge_claim_allocates_nothing_to_speak_of() {
     // 64 MiB are claimed and allowed, three bytes come.
-    let mut codec = SyncCodec {
-        max_block_bytes: 64 << 20,
-        asked: Some(Kind::Blocks),
-    };
+    let mut codec = SyncCodec { max_block_bytes: 64 << 20, asked: Some(Kind::Blocks) };
     let mut bytes = (64_u32 << 20).to_le_bytes().to_vec();
     bytes.extend([2, 1, 0]);
     let error = read(&mut codec, &bytes).unwrap_err();
@@ -102,10 +84,7 @@ fn an_answer_of_another_kind_is_the_senders_fault() {
     let frame = framed(&Response::Pending(Vec::new()).to_bytes());
     assert_eq!(
         read(&mut asked(Kind::Headers), &frame).unwrap(),
-        Err(Malformed::WrongKind {
-            asked: Kind::Headers,
-            got: Kind::Pending
-        })
+        Err(Malformed::WrongKind { asked: Kind::Headers, got: Kind::Pending })
     );
 }
 

@@ -15,13 +15,7 @@ fn hashes<const MAX: usize>(count: usize) -> List<Hash, MAX> {
 }
 
 fn status() -> Status {
-    Status {
-        genesis: hash(1),
-        tip: hash(2),
-        height: 3,
-        work: [4; 32],
-        final_height: 5,
-    }
+    Status { genesis: hash(1), tip: hash(2), height: 3, work: [4; 32], final_height: 5 }
 }
 
 fn header(byte: u8) -> SignedHeader {
@@ -31,19 +25,11 @@ fn header(byte: u8) -> SignedHeader {
 fn requests() -> Vec<Request> {
     vec![
         Request::Status(status()),
-        Request::Headers {
-            locator: hashes(3),
-            stop: Hash::ZERO,
-        },
-        Request::Headers {
-            locator: hashes(MAX_LOCATOR),
-            stop: hash(9),
-        },
+        Request::Headers { locator: hashes(3), stop: Hash::ZERO },
+        Request::Headers { locator: hashes(MAX_LOCATOR), stop: hash(9) },
         Request::Blocks { ids: hashes(2) },
         Request::Pending,
-        Request::Transactions {
-            ids: hashes(MAX_TRANSACTIONS),
-        },
+        Request::Transactions { ids: hashes(MAX_TRANSACTIONS) },
     ]
 }
 
@@ -66,11 +52,7 @@ fn only_all_of_it_decodes<T: std::fmt::Debug + PartialEq>(
 ) {
     assert_eq!(decode(bytes).as_ref(), Ok(value));
     for end in 0..bytes.len() {
-        assert_eq!(
-            decode(&bytes[..end]),
-            Err(DecodeError::Truncated),
-            "cut at {end} of {value:?}"
-        );
+        assert_eq!(decode(&bytes[..end]), Err(DecodeError::Truncated), "cut at {end} of {value:?}");
     }
     let mut longer = bytes.to_vec();
     longer.push(0);
@@ -101,20 +83,14 @@ fn gossip_decodes_from_all_its_bytes_and_nothing_else() {
     let batch = vec![vec![1; 200], vec![2; MAX_TRANSACTION_BYTES]];
     only_all_of_it_decodes(&batch_to_bytes(&batch), &batch, batch_from_bytes);
     only_all_of_it_decodes(&header(7).to_bytes(), &header(7), header_from_bytes);
-    assert!(
-        batch_from_bytes(&batch_to_bytes(&[])).is_err(),
-        "an empty batch says nothing"
-    );
+    assert!(batch_from_bytes(&batch_to_bytes(&[])).is_err(), "an empty batch says nothing");
 }
 
 #[test]
 fn unknown_tags_are_refused() {
     for tag in 5..=255 {
         assert_eq!(Request::from_bytes(&[tag]), Err(DecodeError::UnknownTag));
-        assert_eq!(
-            Response::from_bytes(&[tag], MAX_BLOCK),
-            Err(DecodeError::UnknownTag)
-        );
+        assert_eq!(Response::from_bytes(&[tag], MAX_BLOCK), Err(DecodeError::UnknownTag));
     }
 }
 
@@ -127,40 +103,20 @@ fn a_count_over_its_maximum_is_refused_before_its_items() {
     };
     let request_bounds = [(1, MAX_LOCATOR), (2, MAX_BLOCKS), (4, MAX_TRANSACTIONS)];
     for (tag, max) in request_bounds {
-        assert_eq!(
-            Request::from_bytes(&counted(tag, max)),
-            Err(DecodeError::Truncated)
-        );
+        assert_eq!(Request::from_bytes(&counted(tag, max)), Err(DecodeError::Truncated));
         for count in [max + 1, 65_535] {
-            assert_eq!(
-                Request::from_bytes(&counted(tag, count)),
-                Err(DecodeError::OverMaximum)
-            );
+            assert_eq!(Request::from_bytes(&counted(tag, count)), Err(DecodeError::OverMaximum));
         }
     }
-    let response_bounds = [
-        (1, MAX_HEADERS),
-        (2, MAX_BLOCKS),
-        (3, MAX_PENDING),
-        (4, MAX_TRANSACTIONS),
-    ];
+    let response_bounds = [(1, MAX_HEADERS), (2, MAX_BLOCKS), (3, MAX_PENDING), (4, MAX_TRANSACTIONS)];
     for (tag, max) in response_bounds {
-        assert_eq!(
-            Response::from_bytes(&counted(tag, max), MAX_BLOCK),
-            Err(DecodeError::Truncated)
-        );
+        assert_eq!(Response::from_bytes(&counted(tag, max), MAX_BLOCK), Err(DecodeError::Truncated));
         for count in [max + 1, 65_535] {
-            assert_eq!(
-                Response::from_bytes(&counted(tag, count), MAX_BLOCK),
-                Err(DecodeError::OverMaximum)
-            );
+            assert_eq!(Response::from_bytes(&counted(tag, count), MAX_BLOCK), Err(DecodeError::OverMaximum));
         }
     }
     assert_eq!(batch_from_bytes(&counted(0, 0)[1..]), Err(DecodeError::Truncated));
-    assert_eq!(
-        batch_from_bytes(&counted(0, MAX_BATCH + 1)[1..]),
-        Err(DecodeError::OverMaximum)
-    );
+    assert_eq!(batch_from_bytes(&counted(0, MAX_BATCH + 1)[1..]), Err(DecodeError::OverMaximum));
 }
 
 #[test]
@@ -172,15 +128,9 @@ fn a_length_over_its_maximum_is_refused_before_its_bytes() {
     };
     for (tag, max) in [(2, MAX_BLOCK), (4, MAX_TRANSACTION_BYTES)] {
         let max = u32::try_from(max).unwrap();
-        assert_eq!(
-            Response::from_bytes(&claimed(tag, max), MAX_BLOCK),
-            Err(DecodeError::Truncated)
-        );
+        assert_eq!(Response::from_bytes(&claimed(tag, max), MAX_BLOCK), Err(DecodeError::Truncated));
         for length in [max + 1, u32::MAX] {
-            assert_eq!(
-                Response::from_bytes(&claimed(tag, length), MAX_BLOCK),
-                Err(DecodeError::OverMaximum)
-            );
+            assert_eq!(Response::from_bytes(&claimed(tag, length), MAX_BLOCK), Err(DecodeError::OverMaximum));
         }
     }
 }
@@ -243,9 +193,7 @@ fn an_answer_is_cut_to_what_its_reader_accepts() {
 #[test]
 fn batches_keep_every_transaction_in_order_and_within_bounds() {
     let length = |i: usize| 1 + (i * 37) % MAX_TRANSACTION_BYTES;
-    let all: Vec<Vec<u8>> = (0..3_500)
-        .map(|i| vec![u8::try_from(i % 256).unwrap(); length(i)])
-        .collect();
+    let all: Vec<Vec<u8>> = (0..3_500).map(|i| vec![u8::try_from(i % 256).unwrap(); length(i)]).collect();
     let mut given = all.clone();
     given.insert(1_000, vec![0; MAX_TRANSACTION_BYTES + 1]);
     let batches = batches(given);

@@ -40,22 +40,13 @@ pub fn config(seed: u8) -> Config {
 pub async fn node(config: Config) -> Node {
     let mut registry = Registry::default();
     let (network, events) = start(config, &mut registry).await.unwrap();
-    Node {
-        network,
-        events,
-        registry,
-    }
+    Node { network, events, registry }
 }
 
 /// A node that dials `others` and cannot be dialled.
 pub async fn dialler(seed: u8, others: &[&Node]) -> Node {
     let bootnodes = others.iter().map(|other| other.address()).collect();
-    node(Config {
-        listen: Vec::new(),
-        bootnodes,
-        ..config(seed)
-    })
-    .await
+    node(Config { listen: Vec::new(), bootnodes, ..config(seed) }).await
 }
 
 impl Node {
@@ -64,9 +55,7 @@ impl Node {
     }
 
     pub async fn next(&mut self) -> Event {
-        patiently("an event", self.events.recv())
-            .await
-            .expect("the network runs")
+        patiently("an event", self.events.recv()).await.expect("the network runs")
     }
 
     /// The next event that `pick` takes; others are let go.
@@ -104,9 +93,7 @@ impl Node {
 }
 
 pub async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future)
-        .await
-        .unwrap_or_else(|_| panic!("waited too long for {what}"))
+    timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("waited too long for {what}"))
 }
 
 /// Waits for something that no event tells.
@@ -121,13 +108,7 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 pub fn status(height: u64) -> Status {
-    Status {
-        genesis: GENESIS,
-        tip: Hash([1; 32]),
-        height,
-        work: [2; 32],
-        final_height: 0,
-    }
+    Status { genesis: GENESIS, tip: Hash([1; 32]), height, work: [2; 32], final_height: 0 }
 }
 
 pub fn header(byte: u8) -> SignedHeader {

@@ -66,7 +66,7 @@ async fn run(cli: &Cli) -> Result<()> {
         name = interrupted() => Err(anyhow::anyhow!("stopped by {name} before the end")),
     };
     let kept = match played {
-        Ok(()) if !cli.once => keep_running(&mut stage).await,
+        Ok(()) if !cli.once => keep_running(&mut stage, &folder).await,
         Ok(()) => Ok(()),
         Err(error) => Err(add_fallen(&mut stage.network, error)),
     };
@@ -123,20 +123,22 @@ fn program(given: Option<&Path>, name: &str) -> Result<PathBuf> {
 }
 
 /// Says how to use the network, and keeps it until it is interrupted.
-async fn keep_running(stage: &mut Stage) -> Result<()> {
-    let (rpc, genesis) = (stage.network.shop().url(), stage.network.nodes()[0].url());
-    let bootnode = stage.network.bootnode().unwrap_or_default();
+async fn keep_running(stage: &mut Stage, folder: &Folder) -> Result<()> {
+    let (rpc, bootnode) = (stage.network.shop().url(), stage.network.bootnode().unwrap_or_default());
+    let genesis = folder.genesis();
+    let genesis = genesis.display();
     let lines = [
         "\nAll was as it should be. The network keeps running; Ctrl-C stops it. Meanwhile, for example:"
             .to_owned(),
         format!("  printsy available 25 --rpc {rpc}"),
         format!("  printsy buy 25 --key dev:alice --rpc {rpc}"),
-        format!("  printsy chain --rpc {genesis}"),
-        "To join with a node (and with --mine, a registered miner's key):".to_owned(),
-        format!("  printsyd run --datadir ./my-node --genesis GENESIS --bootnodes {bootnode} \\"),
-        "      --listen /ip4/127.0.0.1/tcp/8650 --rpc-listen 127.0.0.1:8655 --mine --miner-key KEY"
-            .to_owned(),
-        format!("  printsy register-miner ADDRESS --name NAME --key dev:registrar --rpc {rpc}"),
+        format!("  printsy chain --rpc {}", stage.network.nodes()[0].url()),
+        "To join with a miner of your own: make a key, have it registered, start a node with it.".to_owned(),
+        "  printsy keys new my-miner".to_owned(),
+        format!("  printsy register-miner ADDRESS --name my-miner --key dev:registrar --rpc {rpc}"),
+        format!("  printsyd run --genesis {genesis} --datadir my-node --bootnodes {bootnode} \\"),
+        "      --listen /ip4/127.0.0.1/tcp/0 --rpc-listen 127.0.0.1:0 --mine --miner-key KEYFILE".to_owned(),
+        "The programs are in target/release.".to_owned(),
     ];
     lines.iter().for_each(|line| stage.story.line(line));
     tokio::select! {

@@ -1,4 +1,5 @@
 //! The forger's blocks against the protocol's rules, without any node: each is perfect but for its one flaw.
+#![allow(clippy::unwrap_used, reason = "test helpers may panic like tests")]
 
 use std::sync::Arc;
 
@@ -82,9 +83,10 @@ async fn work_ends_when_it_is_given_up() {
     cancel.cancel();
     assert!(draft.clone().work(&miner, &cancel).await.unwrap().is_none());
     // Dropped unfinished, it leaves the miner free for the next search.
+    let never = Cancel::new();
     tokio::select! {
         biased;
-        _ = draft.clone().work(&miner, &Cancel::new()) => panic!("no nonce does this work"),
+        _ = draft.clone().work(&miner, &never) => panic!("no nonce does this work"),
         () = tokio::task::yield_now() => {}
     }
     assert!(draft.work(&miner, &cancel).await.unwrap().is_none());

@@ -5,10 +5,7 @@ use printsy_consensus::{Admission, Catalogue, GenesisMiner, Params, SecretKey};
 /// The parameters of `dev-test`.
 pub fn params() -> Params {
     let key = |name| SecretKey::development(name).public_key();
-    let miner = GenesisMiner {
-        key: key("miner-1"),
-        name: b"one".to_vec().try_into().unwrap(),
-    };
+    let miner = GenesisMiner { key: key("miner-1"), name: b"one".to_vec().try_into().unwrap() };
     Params {
         network: b"dev-test".to_vec().try_into().unwrap(),
         time: 1_700_000_000_000,

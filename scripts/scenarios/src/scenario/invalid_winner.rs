@@ -19,26 +19,28 @@ use printsy_rpc::mining::{
 };
 use printsy_rpc::text::BlockHex;
 use printsy_rpc::{Address, HashHex};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::craft::{Draft, Flaw, purchase};
 use crate::narrate::seconds;
-use crate::network::{MINERS, Node};
-use crate::stage::{Stage, expect_eq, now_ms, short, status};
+use crate::network::MINERS;
+use crate::stage::{AGREE_TIME, Stage, expect_eq, now_ms, short, status};
+use crate::wait::{Look, until};
 use crate::wallet::{Buyer, Said};
 
 /// The image that the patient buyer wants.
 const IMAGE: u64 = 27;
 /// The image of which all of MAX are sold.
 const SOLD_OUT: u64 = 26;
-/// How many races the forger may lose: with a third of the hash power, losing them all has a chance of 1 to 10^7.
-const MAX_ROUNDS: u32 = 40;
-/// The pause between two looks at the tip while the forger works.
-const TIP_PAUSE: Duration = Duration::from_millis(50);
+/// How long the forger may go on losing races: with a third of the hash power and a block every few seconds,
+/// losing all of that time has a chance of 1 to some millions.
+const RACE_TIME: Duration = Duration::from_secs(240);
+/// The pause between two looks at the tip, and between two races.
+const PAUSE: Duration = Duration::from_millis(50);
 /// What a node counts of blocks that broke a rule.
 const REFUSED_METRIC: [&str; 1] = ["printsy_chain_blocks_refused_total"];
-/// How many blocks after the forged one may confirm the purchase: the very next one had it in its template, or
-/// was all but found when the purchase came.
+/// How many blocks from the forged one's height on may confirm the purchase: the first, unless it was found on a
+/// template from before the purchase, and then the second.
 const CONFIRMED_WITHIN_BLOCKS: u64 = 2;
 
 /// Races the miners with each flaw, and then with none.
@@ -72,9 +74,9 @@ enum Kind {
 impl Kind {
     fn title(self) -> &'static str {
         match self {
-            Self::StateRoot => "a block whose state root is off by one bit (rule B6)",
-            Self::SoldOut => "a block with a sold-out purchase beside it, under roots that match (rule S4)",
-            Self::Sound => "for comparison, a block by the same hands with nothing wrong",
+            Self::StateRoot => "whose state root is off by one bit (rule B6)",
+            Self::SoldOut => "with a sold-out purchase in it too, under roots that match (rule S4)",
+            Self::Sound => "with nothing wrong, for comparison",
         }
     }
 
@@ -96,43 +98,49 @@ impl Kind {
 struct Won {
     header: Header,
     answers: Vec<Submission>,
+    /// What each node had refused before.
+    before: Vec<u64>,
 }
 
 /// Races until it has won once; says how many purchases that took, each of which was confirmed.
 async fn race(stage: &mut Stage, kind: Kind) -> Result<u32> {
-    stage.story.step(&format!("with miner-1's key, the forger makes {}", kind.title()));
-    let before = counts(stage).await?;
-    let (mut purchases, mut rounds) = (0, 0);
-    while rounds < MAX_ROUNDS {
+    stage.story.step(&format!(
+        "with {}'s key, a forger races the miners for a block {}",
+        MINERS[0],
+        kind.title()
+    ));
+    let deadline = Instant::now() + RACE_TIME;
+    let mut purchases = 0;
+    while Instant::now() < deadline {
         let buyer = begin_purchase(stage).await?;
         purchases += 1;
         let mut won = None;
-        while won.is_none() && rounds < MAX_ROUNDS && is_pending(stage, buyer.txid).await? {
-            rounds += 1;
+        while won.is_none() && is_pending(stage, buyer.txid).await? {
             won = round(stage, kind, buyer.txid).await?;
+            if won.is_none() {
+                sleep(PAUSE).await;
+            }
         }
         let Some(won) = won else {
+            stage.story.detail("the miners were faster: once more, with a new purchase");
             finish(stage, buyer).await?;
             continue;
         };
         stage.story.detail(&format!(
-            "round {rounds}: found block {} {}",
+            "block {} ({}) is the forger's, and is offered to every node",
             won.header.height,
             short(won.header.id())
         ));
-        stage.story.detail(&format!("with {}'s real work, before the miners did", MINERS[0]));
-        for (node, answer) in stage.network.nodes().iter().zip(&won.answers) {
-            stage.story.detail(&format!("{}: {}", node.name(), verdict(answer)));
-        }
+        tell_answers(stage, &won.answers);
         let still = status(stage.network.shop(), buyer.txid).await?.map(|status| status.status);
         stage.story.detail(&format!("node 4 says of the purchase: {}", words(still)));
         let txid = buyer.txid;
         let said = finish(stage, buyer).await?;
         stage.story.detail(&said.answer);
-        after(stage, kind, &won.header, txid, &before).await?;
+        after(stage, kind, &won, txid).await?;
         return Ok(purchases);
     }
-    bail!("expected the forger to win one of {MAX_ROUNDS} races, got none")
+    bail!("expected the forger to win a race within {} s, got none", RACE_TIME.as_secs())
 }
 
 /// The buyer's wallet, which waits for a block from now on.
@@ -141,6 +149,17 @@ async fn begin_purchase(stage: &Stage) -> Result<Buyer> {
     let buyer = stage.wallet.begin(&line, &stage.network.shop().url()).await?;
     stage.story.detail(&format!("$ printsy {line} --rpc {}", stage.network.shop().url()));
     stage.story.detail(&format!("printsy: order {}", buyer.txid));
+    // The wallet names its order before it sends it; and only when every miner has heard of it is it fair to
+    // expect it in the next block.
+    until("every node to know the order", AGREE_TIME, async || {
+        for node in stage.network.nodes() {
+            if status(node, buyer.txid).await?.is_none() {
+                return Ok(Look::NotYet(format!("that {} does not", node.name())));
+            }
+        }
+        Ok(Look::Yes(()))
+    })
+    .await?;
     Ok(buyer)
 }
 
@@ -152,18 +171,15 @@ async fn finish(stage: &Stage, buyer: Buyer) -> Result<Said> {
     Ok(said)
 }
 
-/// Whether the order waits at the shop; it may take a moment to get there.
+/// Whether the order waits at the shop.
 async fn is_pending(stage: &Stage, txid: HashHex) -> Result<bool> {
     let known = status(stage.network.shop(), txid).await?;
-    Ok(known.is_none_or(|status| status.status == TransactionStatus::Pending))
+    Ok(known.is_some_and(|status| status.status == TransactionStatus::Pending))
 }
 
 /// One race; `None` if it was lost.
 async fn round(stage: &mut Stage, kind: Kind, txid: HashHex) -> Result<Option<Won>> {
-    let Some(order) = pending_order(stage, txid).await? else {
-        sleep(TIP_PAUSE).await;
-        return Ok(None);
-    };
+    let Some(order) = pending_order(stage, txid).await? else { return Ok(None) };
     stage.follow().await?;
     let key = SecretKey::development(MINERS[0]);
     let flaw = kind.flaw(stage)?;
@@ -174,12 +190,13 @@ async fn round(stage: &mut Stage, kind: Kind, txid: HashHex) -> Result<Option<Wo
     let draft = Draft::new(&stage.replica, key.public_key(), now_ms(), orders, &flaw)?;
     let Some(draft) = work(stage, draft).await? else { return Ok(None) };
     let block = BlockHex::new(draft.sign(&key)).map_err(anyhow::Error::msg)?;
+    let before = refused_blocks(stage).await?;
     let mut answers = Vec::new();
     for node in stage.network.nodes() {
         answers.push(node.ask::<SubmitBlock>(&SubmitBlockParams::Block { block: block.clone() }).await?);
     }
     let won = judge(stage, &flaw, &answers)?;
-    Ok(won.then_some(Won { header: draft.header, answers }))
+    Ok(won.then_some(Won { header: draft.header, answers, before }))
 }
 
 /// The order's bytes from the shop, if it waits there.
@@ -217,7 +234,7 @@ async fn work(stage: &Stage, draft: Draft) -> Result<Option<Draft>> {
     let parent = HashHex::from(draft.header.parent);
     let moved = async {
         while stage.network.shop().chain().await?.tip.hash == parent {
-            sleep(TIP_PAUSE).await;
+            sleep(PAUSE).await;
         }
         anyhow::Ok(())
     };
@@ -247,28 +264,25 @@ fn judge(stage: &Stage, flaw: &Flaw, answers: &[Submission]) -> Result<bool> {
 }
 
 /// What every node says after a race that was won.
-async fn after(
-    stage: &Stage,
-    kind: Kind,
-    forged: &Header,
-    txid: HashHex,
-    before: &[(u64, usize)],
-) -> Result<()> {
+async fn after(stage: &Stage, kind: Kind, won: &Won, txid: HashHex) -> Result<()> {
     let block = stage.confirmed(txid).await?;
-    let forged_id = HashHex::from(forged.id());
+    let forged = HashHex::from(won.header.id());
     if kind == Kind::Sound {
-        expect_eq("the block that confirmed it", &forged_id, &block.hash)?;
+        expect_eq("the block that confirmed it", &forged, &block.hash)?;
         stage.story.done(&format!("every node took block {} and has the purchase in it", block.height));
         return Ok(());
     }
-    ensure!(block.hash != forged_id, "the forged block {forged_id} is on the chain");
-    let next = forged.height..forged.height + CONFIRMED_WITHIN_BLOCKS;
+    ensure!(block.hash != forged, "the forged block {forged} is on the chain");
+    let next = won.header.height..won.header.height + CONFIRMED_WITHIN_BLOCKS;
     ensure!(next.contains(&block.height), "expected it in a block of {next:?}, got {}", block.height);
-    for ((node, (refused, peers)), (refused_now, peers_now)) in
-        stage.network.nodes().iter().zip(before).zip(counts(stage).await?)
+    for ((node, before), now) in
+        stage.network.nodes().iter().zip(&won.before).zip(refused_blocks(stage).await?)
     {
-        expect_eq(&format!("{}: blocks refused since", node.name()), &1, &(refused_now - refused))?;
-        ensure!(peers_now >= *peers, "{}: expected its {peers} peers still, got {peers_now}", node.name());
+        expect_eq(&format!("{}: blocks refused since", node.name()), &1, &(now - before))?;
+        let peers = node.ask::<GetPeers>(&NoParams {}).await?;
+        let blamed = peers.iter().filter(|peer| peer.score < 0).count();
+        expect_eq(&format!("{}: peers that it blames", node.name()), &0, &blamed)?;
+        ensure!(!peers.is_empty(), "{} has lost its peers", node.name());
     }
     let place = format!("block {} ({})", block.height, short(block.hash));
     stage
@@ -277,19 +291,29 @@ async fn after(
     Ok(())
 }
 
-/// For each node: how many blocks it refused, and how many peers in good standing it has.
-async fn counts(stage: &Stage) -> Result<Vec<(u64, usize)>> {
+/// For each node, how many blocks it refused.
+async fn refused_blocks(stage: &Stage) -> Result<Vec<u64>> {
     let mut all = Vec::new();
     for node in stage.network.nodes() {
         let [refused] = node.metrics(REFUSED_METRIC).await?;
-        all.push((refused, good_peers(node).await?));
+        all.push(refused);
     }
     Ok(all)
 }
 
-async fn good_peers(node: &Node) -> Result<usize> {
-    let peers = node.ask::<GetPeers>(&NoParams {}).await?;
-    Ok(peers.iter().filter(|peer| peer.score >= 0).count())
+/// What the nodes answered: once where all answered the same.
+fn tell_answers(stage: &Stage, answers: &[Submission]) {
+    let words: Vec<String> = answers.iter().map(verdict).collect();
+    match words.as_slice() {
+        [first, rest @ ..] if rest.iter().all(|other| other == first) => {
+            stage.story.detail(&format!("each node: {first}"));
+        }
+        _ => {
+            for (node, answer) in stage.network.nodes().iter().zip(&words) {
+                stage.story.detail(&format!("{}: {answer}", node.name()));
+            }
+        }
+    }
 }
 
 fn verdict(answer: &Submission) -> String {

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::craft::purchase;
 use crate::narrate::seconds;
 use crate::network::{MINERS, Node, SHOP};
-use crate::stage::{Stage, expect_eq, status};
+use crate::stage::{Stage, expect_eq, short, status};
 
 /// The image, its price and its editions.
 const IMAGE: u64 = 7;
@@ -24,6 +24,8 @@ const PRICE: u64 = 3;
 const EDITIONS: u32 = 2;
 /// How long a refusal may take, on a connection that is open.
 const REFUSED_WITHIN: Duration = Duration::from_millis(10);
+/// How many calls are timed: the median of them counts, for on a busy machine any one may have to wait for a core.
+const TIMED_CALLS: usize = 9;
 /// How far ahead the order that is refused expires, in blocks.
 const VALID_BLOCKS: u64 = 100;
 /// What a node counts of orders.
@@ -70,19 +72,28 @@ async fn refused(stage: &mut Stage) -> Result<(HashHex, u64)> {
     stage.story.done("refused, before any proof of work");
 
     let order = third(stage).await?;
-    stage
-        .story
-        .step(&format!("the same by JSON-RPC: executeTransaction of {}, twice", HashHex::from(order.txid())));
+    stage.story.step(&format!("the same by JSON-RPC, timed: executeTransaction of {}", short(order.txid())));
     let shop = stage.network.shop();
-    // The first opens the connection, the second is timed.
+    // The first opens the connection.
     let (_, first) = refuse(shop, &order).await?;
-    let (error, took) = refuse(shop, &order).await?;
-    stage.story.detail(&format!("{} {error}", error.code));
-    is_sold_out(&error)?;
-    stage.story.detail(&format!("first call {}, second {}", seconds(first), seconds(took)));
-    ensure!(took <= REFUSED_WITHIN, "expected the refusal within {REFUSED_WITHIN:?}, got {took:?}");
-    stage.story.done(&format!("1001 soldOut in {}", seconds(took)));
-    Ok((order.txid().into(), 3))
+    let mut times = Vec::new();
+    for _ in 0..TIMED_CALLS {
+        let (error, took) = refuse(shop, &order).await?;
+        is_sold_out(&error)?;
+        times.push(took);
+        if times.len() == TIMED_CALLS {
+            stage.story.detail(&format!("{} {error}", error.code));
+        }
+    }
+    times.sort_unstable();
+    let (median, worst) = (times[TIMED_CALLS / 2], times[TIMED_CALLS - 1]);
+    let of = format!("{TIMED_CALLS} calls: median {}, worst {}", seconds(median), seconds(worst));
+    stage.story.detail(&format!("first call {}; then {of}", seconds(first)));
+    ensure!(median <= REFUSED_WITHIN, "expected a refusal within {REFUSED_WITHIN:?}, got {median:?}");
+    stage.story.done(&format!("1001 soldOut with its data, in {}", seconds(median)));
+    // By the wallet, to open the connection, and timed.
+    let refusals = 2 + u64::try_from(TIMED_CALLS)?;
+    Ok((order.txid().into(), refusals))
 }
 
 /// A third purchase, as it was valid before the image was sold out.
