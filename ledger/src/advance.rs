@@ -299,7 +299,8 @@ impl Ledger {
         let left = transactions
             .filter(|tx| diff.unconfirmed.contains(&(tx.body.expires_at, tx.body.txid())))
             .cloned();
-        let checked = printsy_consensus::check_transactions(self.params(), &self.genesis.hash(), left.collect());
+        let checked =
+            printsy_consensus::check_transactions(self.params(), &self.genesis.hash(), left.collect());
         checked.into_iter().flatten().collect()
     }
 

@@ -137,6 +137,11 @@ impl Ledger {
         self.tree.get(id).is_some() && !self.tree.has_body(id) && !self.tree.is_invalid(id)
     }
 
+    /// Notes that a block is invalid by what is in it alone, and so is all that descends from it, for good.
+    pub fn condemn(&mut self, id: &Hash) {
+        self.tree.invalidate(id);
+    }
+
     /// Keeps the body of a header in the tree until the chain needs it.
     pub fn add_body(&mut self, block: Arc<CheckedBlock>) {
         let id = block.id();
@@ -154,7 +159,12 @@ impl Ledger {
     ///
     /// # Errors
     /// [`AdmitError`].
-    pub fn admit(&mut self, tx: &CheckedTransaction, origin: Origin, now: u64) -> Result<Admitted, AdmitError> {
+    pub fn admit(
+        &mut self,
+        tx: &CheckedTransaction,
+        origin: Origin,
+        now: u64,
+    ) -> Result<Admitted, AdmitError> {
         let view = LedgerView { state: &self.state, index: &self.index };
         let chain = chain(&self.genesis, &view, &self.tip);
         let result = self.mempool.admit(&chain, tx, origin, now);

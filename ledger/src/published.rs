@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use printsy_consensus::{
-    Account, Action, CheckedBlock, CheckedHeader, CheckedTransaction, Edition, Entry, Hash, Miner, PublicKey, StateKey,
-    StateTree, Supply, Work,
+    Account, Action, CheckedBlock, CheckedHeader, CheckedTransaction, Edition, Entry, Hash, Miner, PublicKey,
+    StateKey, StateTree, Supply, Work,
 };
 
 use crate::mempool::{Mempool, Notice, Outcome};

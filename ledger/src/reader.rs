@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use printsy_consensus::{
-    Action, Block, BlockUndo, CheckedTransaction, Edition, Genesis, Hash, Holding, Position, PublicKey,
-    codec,
+    Action, Block, BlockUndo, CheckedTransaction, Edition, Genesis, Hash, Holding, Position, PublicKey, codec,
 };
 
 use crate::error::LedgerError;
@@ -223,8 +222,9 @@ impl Reader {
 
     fn decode(&self, position: u64) -> Result<(Vec<u8>, Block, BlockUndo), LedgerError> {
         let stored = self.journal.block(position)?;
-        let damaged =
-            |error: codec::DecodeError| LedgerError::journal(Hash::ZERO, 0, format!("at {position}: {error}"));
+        let damaged = |error: codec::DecodeError| {
+            LedgerError::journal(Hash::ZERO, 0, format!("at {position}: {error}"))
+        };
         let block = codec::decode(&stored.block).map_err(damaged)?;
         let undo = codec::decode(&stored.undo).map_err(damaged)?;
         Ok((stored.block, block, undo))

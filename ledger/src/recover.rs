@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use printsy_consensus::{
-    Block, BlockUndo, CheckedBlock, CheckedHeader, Diff, Genesis, Hash, HeaderTree, PublicKey,
-    SignedHeader, StateKey, StateTree, Target, Work, codec, genesis_rows, verify_and_apply_block,
+    Block, BlockUndo, CheckedBlock, CheckedHeader, Diff, Genesis, Hash, HeaderTree, Overlay, PublicKey,
+    SignedHeader, Staged, StateKey, StateTree, Target, Work, codec, genesis_rows, verify_and_apply_block,
 };
 
 use crate::advance::placed;
@@ -96,15 +96,7 @@ impl Recovery {
         journal: JournalReader,
     ) -> Self {
         let tip = Tip { header: CheckedHeader::stored(*genesis.header()), work: genesis_work(&genesis) };
-        Self {
-            genesis,
-            headers,
-            index,
-            journal,
-            state: ChainState::default(),
-            tip,
-            final_height: 0,
-        }
+        Self { genesis, headers, index, journal, state: ChainState::default(), tip, final_height: 0 }
     }
 
     /// Goes on from the checkpoint: loads it, and applies what the journal has after it. What is wrong is said in
@@ -155,7 +147,7 @@ impl Recovery {
             *self.genesis.header()
         } else {
             let row = self.block_row(&mark.tip).map_err(|error| error.to_string())?;
-            let row = row.ok_or("its block is not in the index")?;
+            let row = row.filter(|row| row.height == mark.height).ok_or("its block is not in the index")?;
             let stored = self.journal.block(row.position).map_err(|error| error.to_string())?;
             let block: Block = codec::decode(&stored.block).map_err(|error| error.to_string())?;
             block.header
@@ -243,15 +235,16 @@ impl Recovery {
         Ok((block, undo))
     }
 
-    /// Applies a move of the journal: every rule again, the root of every block.
+    /// Applies a move of the journal: every rule again, the root of every block. What it changes is staged until
+    /// its end, for the index, where holdings are, moves with its mark alone.
     fn apply(&mut self, stored: &StoredMove) -> Result<(), LedgerError> {
         let mut rows = MoveRows::new();
-        let mut overall = Diff::default();
+        let mut staged = Overlay::new();
         for id in &stored.disconnect {
-            overall.extend(self.disconnect(id, &mut rows)?);
+            staged.extend(self.disconnect(id, &mut rows)?);
         }
         for (id, position) in &stored.connect {
-            overall.extend(self.connect(id, *position, &mut rows)?);
+            staged.extend(self.connect(id, *position, &staged, &mut rows)?);
         }
         self.final_height = self.final_height.max(stored.final_height);
         self.state.confirmed.forget_below(self.final_height);
@@ -261,7 +254,7 @@ impl Recovery {
             tip: self.tip.id(),
             final_height: self.final_height,
         };
-        self.index.submit(Layer { mark, rows: rows.finish(&overall, mark.height) });
+        self.index.submit(Layer { mark, rows: rows.finish(staged.diff(), mark.height) });
         Ok(())
     }
 
@@ -281,7 +274,13 @@ impl Recovery {
         Ok(diff)
     }
 
-    fn connect(&mut self, id: &Hash, position: u64, rows: &mut MoveRows) -> Result<Diff, LedgerError> {
+    fn connect(
+        &mut self,
+        id: &Hash,
+        position: u64,
+        staged: &Overlay,
+        rows: &mut MoveRows,
+    ) -> Result<Diff, LedgerError> {
         let stored = self.journal.block(position)?;
         let height = self.tip.height() + 1;
         let wrong = |error: String| LedgerError::journal(*id, height, error);
@@ -291,8 +290,8 @@ impl Recovery {
         if block.id() != *id || block.header().header().parent != self.tip.id() || block.height() != height {
             return Err(wrong(format!("it does not follow the tip {}", self.tip.id())));
         }
-        let view = LedgerView { state: &self.state, index: &self.index };
-        let recent = self.recent_miners()?;
+        let live = LedgerView { state: &self.state, index: &self.index };
+        let (view, recent) = (Staged::new(&live, staged), self.recent_miners()?);
         let applied = verify_and_apply_block(params, &view, &self.state.tree, &recent, &block)
             .map_err(|error| wrong(error.to_string()))?;
         self.state.publish(&applied.diff, applied.tree);
@@ -390,4 +389,3 @@ impl Recovery {
 fn genesis_work(genesis: &Genesis) -> Work {
     Target::from_bits(genesis.params().bits).map_or_else(Work::default, Target::work)
 }
-

@@ -89,9 +89,11 @@ impl MoveRows {
     pub(crate) fn connected(&mut self, id: &Hash, row: BlockRow, txids: impl Iterator<Item = Hash>) {
         self.rows.push((block_key(id), Some(codec::encode(&row))));
         let height = row.height;
-        self.rows.extend(txids.zip(0u32..).map(|(txid, index)| {
-            (transaction_key(&txid), Some(codec::encode(&Position { height, index })))
-        }));
+        self.rows.extend(
+            txids.zip(0u32..).map(|(txid, index)| {
+                (transaction_key(&txid), Some(codec::encode(&Position { height, index })))
+            }),
+        );
     }
 
     /// The state and the holdings that the whole move changed, as the block at `height` left them.

@@ -7,9 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use printsy_consensus::{
-    Diff, Entry, Hash, Holding, PublicKey, StateKey, StateTree, StateView, ViewError,
-};
+use printsy_consensus::{Diff, Entry, Hash, Holding, PublicKey, StateKey, StateTree, StateView, ViewError};
 
 use crate::rows::{HoldingRow, decode_row, holding_key};
 use crate::store::Checkpoint;
@@ -70,7 +68,11 @@ impl ChainState {
     pub(crate) fn note_miner(&mut self, miner: PublicKey, registered: bool) {
         if self.miners.contains(&miner) != registered {
             let miners = Arc::make_mut(&mut self.miners);
-            if registered { miners.insert(miner) } else { miners.remove(&miner) };
+            if registered {
+                miners.insert(miner)
+            } else {
+                miners.remove(&miner)
+            };
         }
     }
 }

@@ -108,7 +108,13 @@ impl TemplateBuilder {
     }
 
     /// The template for one miner, at `now` (ms) or as soon after it as H6 allows.
-    pub(crate) fn template(&self, params: &Params, view: &impl StateView, miner: PublicKey, now: u64) -> Template {
+    pub(crate) fn template(
+        &self,
+        params: &Params,
+        view: &impl StateView,
+        miner: PublicKey,
+        now: u64,
+    ) -> Template {
         let height = self.parent.height + 1;
         let leaves: Vec<Hash> = self.transactions.iter().map(CheckedTransaction::leaf).collect();
         let header = Header {

@@ -13,8 +13,8 @@ use printsy_consensus::{
 use printsy_ledger::{EditionNumbers, LedgerError, Reader, Status};
 use support::random::{opening, random_body, random_miner};
 use support::{
-    Node, World, for_seeds, genesis_with, issue, list, order, public, purchase, random_genesis, redeem, review,
-    transfer,
+    Node, World, for_seeds, genesis_with, issue, list, order, public, purchase, random_genesis, redeem,
+    review, transfer,
 };
 
 fn txids(orders: &[CheckedTransaction]) -> Vec<Hash> {
@@ -137,7 +137,8 @@ fn edition_numbers_follow_one_another_and_are_never_given_twice() {
             let mut orders = Vec::new();
             for _ in 0..random.below(4) {
                 let quantity = 1 + u32::try_from(random.below(2)).unwrap();
-                let lines: Vec<(u64, u32)> = random.subset(&[0, 1, 2]).into_iter().map(|i| (i, quantity)).collect();
+                let lines: Vec<(u64, u32)> =
+                    random.subset(&[0, 1, 2]).into_iter().map(|i| (i, quantity)).collect();
                 if !lines.is_empty() {
                     let height = node.height() + 1;
                     orders.push(order(&genesis, height, random.pick(&["alice", "bob"]), purchase(&lines, 0)));

@@ -12,8 +12,8 @@ use printsy_ledger::{Ledger, Status};
 use support::random::{opening, random_body, random_miner};
 use support::world::Wrong;
 use support::{
-    Node, Random, World, for_seeds, genesis_with, list, order, public, purchase, random_genesis, random_order,
-    register_miner, review,
+    Node, Random, World, for_seeds, genesis_with, list, order, public, purchase, random_genesis,
+    random_order, register_miner, review,
 };
 
 const HEADERS: &str = "headers.dat";
@@ -64,7 +64,7 @@ fn random_network(random: &mut Random) -> Arc<Genesis> {
 
 #[test]
 fn a_ledger_reopens_where_it_was_after_any_stop_and_any_crash() {
-    for_seeds(0..60, |random| {
+    for_seeds(0..40, |random| {
         let genesis = random_network(random);
         let mut world = World::new(&genesis);
         let mut node = Node::new(&genesis);
@@ -79,7 +79,8 @@ fn a_ledger_reopens_where_it_was_after_any_stop_and_any_crash() {
                 // A power cut, some of what was not synced having reached the platter.
                 2 => {
                     let luck = random.pick(&[0, 1, 100, HEADER_RECORD, 700, usize::MAX]);
-                    let (disk, index) = (node.disk.crashed_with_luck(luck), node.index.crashed(random.index(4)));
+                    let (disk, index) =
+                        (node.disk.crashed_with_luck(luck), node.index.crashed(random.index(4)));
                     node = assert_reopens(&world, &node, disk, index);
                 }
                 // The process is killed; the machine goes on.
@@ -149,7 +150,10 @@ fn what_was_told_survives_a_power_cut_between_any_two_steps() {
             let (disk, index) = (disk.crashed_with_luck(luck), index.crashed(random.index(3)));
             let (mut node, _) = Node::open(&genesis, Arc::new(disk), Arc::new(index));
             assert!(node.height() >= told, "told {told}, opened at {}", node.height());
-            node.assert_is(&world, &world.state(&straight.tip()).chain[usize::try_from(node.height()).unwrap()]);
+            node.assert_is(
+                &world,
+                &world.state(&straight.tip()).chain[usize::try_from(node.height()).unwrap()],
+            );
             node.give_branch(&world, &straight.tip());
             node.assert_is(&world, &straight.tip());
         }
@@ -200,9 +204,9 @@ fn crossed(change: impl FnOnce(&mut Params)) -> (World, Node, Hash) {
         }
     }
     let mut at = chain[2];
-    for height in 3..=7 {
-        // Another rotation than the first branch has.
-        let block = world.extend(&at, miners[(height * 2) % 3], &[]);
+    // Another rotation than the first branch has: A6's miner made B4.
+    for miner in ["registrar", "miner-1", "miner-2", "miner-3", "registrar"] {
+        let block = world.extend(&at, miner, &[]);
         at = block.id();
         node.place(&block);
     }
@@ -289,12 +293,9 @@ fn a_damaged_checkpoint_is_thrown_away_and_made_again() {
         let disk = node.disk.reopened(Fuse::never());
         let (mut reopened, report) = Node::open(&world.genesis, Arc::new(disk), Arc::new(index));
         reopened.assert_is(&world, &tip);
-        // The height in a block's row is not what the checkpoint is loaded by.
-        if damage.0[0] == b'S' {
-            assert!(report.rebuilt.is_some(), "{damage:?}");
-        }
+        assert!(report.rebuilt.is_some(), "{damage:?}");
         let mut world = world.clone();
-        let next = reopened.mine(&mut world, "registrar");
+        let next = reopened.mine(&mut world, "miner-1");
         assert!(reopened.give(&next).refused.is_empty());
     }
 }
@@ -353,7 +354,8 @@ fn a_wrong_holding_in_the_index_is_recounted_and_the_block_accepted() {
         let disk = Arc::new(node.disk.reopened(Fuse::never()));
         let (mut node, report) = Node::open(&world.genesis, disk, Arc::new(index));
         assert_eq!(report.rebuilt, None, "holdings are not covered by the root");
-        let block = world.extend(&node.tip(), "miner-2", &[order(&world.genesis.clone(), 5, "alice", action)]);
+        let block =
+            world.extend(&node.tip(), "miner-2", &[order(&world.genesis.clone(), 5, "alice", action)]);
         let advance = node.give(&block);
         assert!(advance.refused.is_empty(), "{rule}: {:?}", advance.refused);
         node.assert_is(&world, &block.id());
@@ -388,7 +390,7 @@ fn a_wrong_holding_under_the_journals_end_does_not_keep_the_ledger_from_opening(
         set_holding(&index, "alice", 7, wrong);
         let (reopened, report) = Node::open(&world.genesis, Arc::new(node.disk.crashed()), Arc::new(index));
         reopened.assert_is(&world, &node.tip());
-        assert_eq!(report.rebuilt.is_some(), wrong.is_some(), "{report:?}");
+        assert!(report.rebuilt.is_some());
         assert_eq!(report.height, 6);
     }
 }
@@ -405,10 +407,10 @@ fn what_was_confirmed_before_a_restart_is_not_confirmed_again() {
     let buy = order(&genesis, 1, "alice", purchase(&[(7, 1)], 0));
     let block = world.extend(&node.tip(), "miner-1", std::slice::from_ref(&buy));
     node.give(&block);
-    for _ in 0..20 {
+    for _ in 0..15 {
         let block = world.extend(&node.tip(), "miner-1", &[]);
         node.give(&block);
-        let index = if node.height() % 2 == 0 { node.index.crashed(0) } else { MemoryIndex::new() };
+        let index = if node.height().is_multiple_of(2) { node.index.crashed(0) } else { MemoryIndex::new() };
         let (reopened, _) = Node::open(&genesis, Arc::new(node.disk.crashed()), Arc::new(index));
         node = reopened;
         assert_eq!(node.admit(&buy).unwrap_err().rule(), Some(Rule::S2));

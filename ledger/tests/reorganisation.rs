@@ -34,8 +34,10 @@ fn extend_by(world: &mut World, from: &Hash, blocks: usize) -> Vec<Arc<CheckedBl
     made
 }
 
-fn give_all(node: &mut Node, blocks: &[Arc<CheckedBlock>]) -> Vec<Advance> {
-    blocks.iter().map(|block| node.give(block)).collect()
+/// Gives blocks at once: between branches of equal work the ids, which mean nothing here, would choose.
+fn give_all(node: &mut Node, blocks: &[Arc<CheckedBlock>]) -> Advance {
+    blocks.iter().for_each(|block| node.place(block));
+    node.advance()
 }
 
 /// A network on which more work is not more height: the target follows every single block.
@@ -90,7 +92,12 @@ fn deliver(random: &mut Random, world: &World, node: &mut Node, ids: &[Hash]) ->
             let header = *world.block(&id).header();
             match node.ledger.insert_header(header, header.header().time) {
                 Ok(_) => {}
-                Err(InsertError::Header(HeaderError::UnknownParent { .. })) => headers.insert(0, id),
+                Err(InsertError::Header(HeaderError::UnknownParent { parent })) => {
+                    // What stands on an invalid block may never find its parent here.
+                    if world.is_valid(&parent) {
+                        headers.insert(0, id);
+                    }
+                }
                 Err(InsertError::Header(HeaderError::InvalidParent { .. })) => assert!(!world.is_valid(&id)),
                 Err(error) => panic!("{error}"),
             }
@@ -110,7 +117,9 @@ fn deliver(random: &mut Random, world: &World, node: &mut Node, ids: &[Hash]) ->
         }
     }
     for id in later {
-        node.ledger.add_body(world.block(&id).clone());
+        if node.ledger.tree().get(&id).is_some() {
+            node.ledger.add_body(world.block(&id).clone());
+        }
     }
     refused.extend(node.advance().refused);
     refused
@@ -161,8 +170,9 @@ fn assert_orders_have_a_place(world: &World, node: &Node, ids: &[Hash]) {
             match last {
                 Some(Status::Pending) => assert!(node.waits(order)),
                 Some(Status::Included) => assert!(confirmed),
-                Some(Status::Displaced | Status::Expired) => assert!(!confirmed && !node.waits(order)),
-                Some(Status::Refused) => panic!("a confirmed order was refused"),
+                Some(Status::Displaced | Status::Expired | Status::Refused) => {
+                    assert!(!confirmed && !node.waits(order));
+                }
                 // Never told to this node but in blocks that it connected for good, or never connected.
                 None => assert!(!node.waits(order)),
             }
@@ -180,7 +190,7 @@ fn statuses_tell_the_story_of_a_flip_flop() {
     let a1 = world.extend(&root, "miner-1", std::slice::from_ref(&buy));
     node.give(&a1);
     let b = extend_by(&mut world, &root, 2);
-    let advance = give_all(&mut node, &b).pop().unwrap();
+    let advance = give_all(&mut node, &b);
     assert_eq!(outcomes(&advance, &buy), [Outcome::Returned]);
     assert_eq!(advance.changes[0].disconnected, [a1.id()]);
     assert!(node.waits(&buy));
@@ -190,7 +200,7 @@ fn statuses_tell_the_story_of_a_flip_flop() {
     node.give(&b3);
     assert_eq!(b3.transactions().len(), 1);
     let a = extend_by(&mut world, &a1.id(), 3);
-    let advance = give_all(&mut node, &a).pop().unwrap();
+    let advance = give_all(&mut node, &a);
     assert_eq!(advance.changes[0].disconnected, [b3.id(), b[1].id(), b[0].id()]);
     assert!(outcomes(&advance, &buy).is_empty(), "it is on both branches: nothing became of it");
     node.assert_is(&world, &a[2].id());
@@ -233,7 +243,7 @@ fn an_edition_sold_to_another_on_the_better_branch_displaces_the_order_until_it_
     assert_eq!(node.story(&alice), displaced);
     // The first branch comes back: she has it, and it is Bob who is displaced.
     let a = extend_by(&mut world, &a1.id(), 4);
-    let advance = give_all(&mut node, &a).pop().unwrap();
+    let advance = give_all(&mut node, &a);
     assert_eq!(node.tip(), a[3].id());
     assert!(matches!(outcomes(&advance, &bob)[..], [Outcome::Displaced(_)]));
     assert_eq!(node.story(&alice)[3..], [Status::Included]);
@@ -253,7 +263,7 @@ fn a_displaced_order_expires_when_its_height_has_passed() {
     node.give(&a1);
     let b1 = world.extend(&root, "miner-1", &[bob]);
     let b = extend_by(&mut world, &b1.id(), 11);
-    node.give(&b1);
+    node.place(&b1);
     let told: Vec<Vec<Outcome>> = b.iter().map(|block| outcomes(&node.give(block), &alice)).collect();
     assert!(matches!(told[0][..], [Outcome::Displaced(_)]));
     // Block 11 is b[9]: with it on the chain, no block can hold the order any more.
@@ -275,7 +285,7 @@ fn an_order_that_stood_on_a_lost_block_is_displaced_and_returns_with_it() {
     let spend = order(&genesis, 2, "alice", transfer("bob", 10));
     assert_eq!(node.admit(&spend), Ok(Admitted::New));
     let b = extend_by(&mut world, &root, 2);
-    let advance = give_all(&mut node, &b).pop().unwrap();
+    let advance = give_all(&mut node, &b);
     assert_eq!(outcomes(&advance, &pay), [Outcome::Returned]);
     assert!(matches!(outcomes(&advance, &spend)[..], [Outcome::Displaced(_)]));
     let b3 = node.mine(&mut world, "miner-1");
@@ -284,10 +294,7 @@ fn an_order_that_stood_on_a_lost_block_is_displaced_and_returns_with_it() {
     let b4 = node.mine(&mut world, "miner-1");
     node.give(&b4);
     assert!(world.state(&b4.id()).confirmed.contains_key(&spend.txid()));
-    assert_eq!(
-        node.story(&spend),
-        [Status::Pending, Status::Displaced, Status::Pending, Status::Included]
-    );
+    assert_eq!(node.story(&spend), [Status::Pending, Status::Displaced, Status::Pending, Status::Included]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use printsy_consensus::codec::{self, DecodeError};
 use printsy_consensus::{
-    BlockCheckError, CheckedBlock, CheckedTransaction, Hash, Params, PublicKey, SecretKey, Signature,
+    BlockCheckError, CheckedBlock, CheckedTransaction, Fault, Hash, Params, PublicKey, SecretKey, Signature,
     SignedHeader, Transaction, TransactionError, block_bytes, block_message, check_transaction,
 };
 use printsy_ledger::{Admitted, Reader, Template};
@@ -25,6 +25,9 @@ use crate::metrics::Metrics;
 
 /// How many templates are remembered for `submitBlock`, oldest out first: some minutes of one a second.
 const MAX_TEMPLATES: usize = 256;
+
+/// How many peers' heights are remembered at the most: far more than there are peers.
+const MAX_PEER_HEIGHTS: usize = 1_024;
 
 /// Why an order is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -186,7 +189,12 @@ impl NodeHandle {
 
     /// Notes the height a peer spoke of.
     pub(crate) fn hear_height(&self, peer: PeerKey, height: u64) {
-        self.shared.peer_heights.lock().insert(peer, height);
+        let mut heights = self.shared.peer_heights.lock();
+        // A check that ends after its peer left must not leave something behind for good.
+        if heights.len() >= MAX_PEER_HEIGHTS {
+            heights.clear();
+        }
+        heights.insert(peer, height);
     }
 
     /// Wakes at every change of the tip or the mempool.
@@ -300,7 +308,12 @@ impl NodeHandle {
         let id = bytes.first_chunk().map(|header| SignedHeader::from_bytes(header).header.id());
         let block = match self.check_block(bytes).await.ok_or(SubmitError::Stopping)? {
             Ok(block) => block,
-            Err(error) => return Ok(Submission::Unchecked { id, error }),
+            Err(error) => {
+                if let Some(id) = id.filter(|_| error.fault() == Fault::Block) {
+                    self.send(Event::BadBlock { id }).await.ok_or(SubmitError::Stopping)?;
+                }
+                return Ok(Submission::Unchecked { id, error });
+            }
         };
         let ticket = self.ticket();
         let (sender, answer) = oneshot::channel();

@@ -19,6 +19,7 @@ pub struct Metrics {
     blocks_disconnected: Counter,
     blocks_refused: Counter,
     reorganisations: Counter,
+    alarms: Counter,
     mempool_transactions: Level,
     mempool_bytes: Level,
     orders_admitted: Counter,
@@ -64,6 +65,8 @@ impl Metrics {
         registry.register("chain_blocks_disconnected", "Blocks that left the chain", disconnected);
         let refused = self.blocks_refused.clone();
         registry.register("chain_blocks_refused", "Blocks that broke a rule in context", refused);
+        let alarms = self.alarms.clone();
+        registry.register("chain_alarms", "Peers whose chain leaves a final block, or follows newer rules", alarms);
         registry.register(
             "chain_reorganisations",
             "Moves that left blocks behind",
@@ -110,6 +113,11 @@ impl Metrics {
         if disconnected > 0 {
             self.reorganisations.inc();
         }
+    }
+
+    /// A peer's chain leaves a final block of ours, or follows newer rules.
+    pub fn alarm(&self) {
+        self.alarms.inc();
     }
 
     /// A block broke a rule.

@@ -202,13 +202,13 @@ pub fn refusal(error: &RpcError) -> String {
     let Some(data) = &error.data else {
         return format!("the node refused: {} ({})", error.message, error.code);
     };
-    match advice(data.reason) {
+    match advice(data.reason, data.rule.as_deref()) {
         Some(advice) => format!("{}; {advice}", error.message),
         None => error.message.clone(),
     }
 }
 
-fn advice(reason: RpcReason) -> Option<&'static str> {
+fn advice(reason: RpcReason, rule: Option<&str>) -> Option<&'static str> {
     Some(match reason {
         RpcReason::SoldOut
         | RpcReason::Malformed
@@ -222,7 +222,10 @@ fn advice(reason: RpcReason) -> Option<&'static str> {
         RpcReason::NotListed => "only what a registrar listed can be bought here",
         RpcReason::PriceChanged => "order again at the new price",
         RpcReason::InsufficientBalance => "see `printsy balance`",
-        RpcReason::NotAuthorized => "use a key that has the role (--key), or have the account admitted",
+        RpcReason::NotAuthorized if rule == Some("S3") => {
+            "have a registrar admit the account: `printsy admit ADDRESS`"
+        }
+        RpcReason::NotAuthorized => "use a key that has the role (--key)",
         RpcReason::NotPurchased => "only who bought an image can review it",
         RpcReason::MempoolFull => "try again in a moment, or at another node (--rpc)",
         RpcReason::UnknownTemplate => "ask for a new template",

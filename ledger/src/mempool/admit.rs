@@ -27,7 +27,9 @@ pub enum AdmitError {
         earliest: u64,
     },
     /// The copies left are in other pending purchases (or a pending listing takes them away).
-    #[error("image {image} has {sold} of {editions} sold and {pending} in other pending purchases, {requested} requested")]
+    #[error(
+        "image {image} has {sold} of {editions} sold and {pending} in other pending purchases, {requested} requested"
+    )]
     HeldByPending {
         /// Which image.
         image: u64,
@@ -67,7 +69,9 @@ impl AdmitError {
         match self {
             Self::State(StateError::NotYet { .. } | StateError::View(_)) => true,
             Self::State(_) | Self::ExpiresTooSoon { .. } => false,
-            Self::AwaitsCredit(_) | Self::HeldByPending { .. } | Self::ActionPending | Self::Full { .. } => true,
+            Self::AwaitsCredit(_) | Self::HeldByPending { .. } | Self::ActionPending | Self::Full { .. } => {
+                true
+            }
         }
     }
 }

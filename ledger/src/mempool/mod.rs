@@ -13,9 +13,7 @@ mod pending;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use printsy_consensus::{
-    Action, CheckedTransaction, Hash, Params, StateKey, StateView,
-};
+use printsy_consensus::{Action, CheckedTransaction, Hash, Params, StateKey, StateView};
 
 pub use admit::AdmitError;
 use pending::Pending;

@@ -9,9 +9,7 @@ use std::collections::BTreeSet;
 
 use printsy_consensus::{CheckedTransaction, Diff, Hash, PublicKey, StateError, StateKey, StateView};
 
-use super::{
-    AdmitError, Chain, Entry, MAX_PARKED, Mempool, Notice, Origin, Outcome, REPUBLISH_AFTER_MS,
-};
+use super::{AdmitError, Chain, Entry, MAX_PARKED, Mempool, Notice, Origin, Outcome, REPUBLISH_AFTER_MS};
 
 impl Mempool {
     /// The tip moved: `diff` is what changed, `confirmed` what the new blocks hold, `disconnected` what was in
@@ -44,7 +42,8 @@ impl Mempool {
         let expired = std::mem::replace(&mut self.by_expiry, alive);
         let expired: Vec<Entry> =
             expired.into_values().flatten().filter_map(|txid| self.remove(&txid)).collect();
-        notices.extend(expired.into_iter().map(|entry| Notice { order: entry.tx, outcome: Outcome::Expired }));
+        notices
+            .extend(expired.into_iter().map(|entry| Notice { order: entry.tx, outcome: Outcome::Expired }));
     }
 
     /// Judges anew the entries that share something with what changed, in the order in which they came.

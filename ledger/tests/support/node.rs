@@ -25,7 +25,11 @@ impl Node {
         Self::open(genesis, Arc::default(), Arc::default()).0
     }
 
-    pub fn open(genesis: &Arc<Genesis>, disk: Arc<MemoryDisk>, index: Arc<MemoryIndex>) -> (Self, OpenReport) {
+    pub fn open(
+        genesis: &Arc<Genesis>,
+        disk: Arc<MemoryDisk>,
+        index: Arc<MemoryIndex>,
+    ) -> (Self, OpenReport) {
         let (ledger, report) = Ledger::open(genesis.clone(), disk.clone(), index.clone()).unwrap();
         let reader = ledger.reader();
         (Self { ledger, reader, disk, index, is_synced: true }, report)
@@ -127,7 +131,10 @@ impl Node {
         for (txid, (_, position)) in &state.confirmed {
             let order = self.reader.order(txid).unwrap().expect("a confirmed order is known");
             let (confirmed, id) = order.confirmed.expect("a confirmed order is told so");
-            assert_eq!((confirmed.position, id), (*position, state.chain[usize::try_from(position.height).unwrap()]));
+            assert_eq!(
+                (confirmed.position, id),
+                (*position, state.chain[usize::try_from(position.height).unwrap()])
+            );
         }
     }
 

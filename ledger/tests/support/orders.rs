@@ -1,6 +1,6 @@
 //! Orders: actions with names in the place of keys, signed and checked.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::cell::Cell;
 
 use printsy_consensus::{
     Action, Body, CheckedTransaction, Genesis, Line, PublicKey, SecretKey, check_transaction,
@@ -16,11 +16,20 @@ pub fn public(name: &str) -> PublicKey {
     key(name).public_key()
 }
 
-/// An order that may be included up to a height, unlike every other one of this test program.
+thread_local! {
+    /// The next reference: of a thread, for every test has its own, so that a run is the same each time.
+    static NEXT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Begins with the references anew.
+pub fn begin_references() {
+    NEXT.set(0);
+}
+
+/// An order that may be included up to a height, unlike every other one of this test.
 pub fn order_until(genesis: &Genesis, sender: &str, expires_at: u64, action: Action) -> CheckedTransaction {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
     let mut reference = [0; 16];
-    reference[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    reference[..8].copy_from_slice(&NEXT.replace(NEXT.get() + 1).to_le_bytes());
     order_with(genesis, sender, reference, expires_at, action)
 }
 

@@ -10,7 +10,8 @@ use printsy_consensus::{
 };
 
 use super::orders::{
-    admit, expel, issue, list, order, public, purchase, redeem, register_miner, review, revoke_miner, transfer,
+    admit, begin_references, expel, issue, list, order, public, purchase, redeem, register_miner, review,
+    revoke_miner, transfer,
 };
 use super::world::{State, genesis_with};
 
@@ -67,6 +68,7 @@ impl Random {
 /// Runs a law for each seed, and names the seed where it fails.
 pub fn for_seeds(seeds: std::ops::Range<u64>, law: impl Fn(&mut Random)) {
     for seed in seeds {
+        begin_references();
         let run = std::panic::AssertUnwindSafe(|| law(&mut Random::new(seed)));
         if let Err(cause) = std::panic::catch_unwind(run) {
             let text = cause.downcast_ref::<String>().map(String::as_str);
@@ -165,9 +167,8 @@ pub fn random_miner(random: &mut Random, genesis: &Genesis, state: &State) -> &'
     miners.extend(MINERS.iter().filter(|name| state.miner(&public(name)).is_some()));
     miners.extend_from_within(1..);
     let params = genesis.params();
-    let allowed = |name: &&&str| {
-        printsy_consensus::verify_miner(params, state, &state.makers, &public(name)).is_ok()
-    };
+    let allowed =
+        |name: &&&str| printsy_consensus::verify_miner(params, state, &state.makers, &public(name)).is_ok();
     let allowed: Vec<&str> = miners.iter().filter(allowed).copied().collect();
     random.pick(&allowed)
 }

@@ -286,7 +286,8 @@ impl World {
     /// Keeps a block made elsewhere.
     pub fn take(&mut self, block: Arc<CheckedBlock>) {
         let parent = block.header().header().parent;
-        if let Some(after) = self.states.get(&parent).map(|parent| parent.after(self.genesis.params(), &block))
+        if let Some(after) =
+            self.states.get(&parent).map(|parent| parent.after(self.genesis.params(), &block))
             && let Ok(after) = after
         {
             self.states.insert(block.id(), after);
@@ -306,8 +307,7 @@ impl World {
         let height = parent.height() + 1;
         let mut overlay = Overlay::new();
         orders.iter().zip(0..).all(|(tx, index)| {
-            let valid =
-                verify_transaction(self.params(), &Staged::new(parent, &overlay), height, tx).is_ok();
+            let valid = verify_transaction(self.params(), &Staged::new(parent, &overlay), height, tx).is_ok();
             if valid {
                 apply_transaction(parent, &mut overlay, tx, Position { height, index }).unwrap();
             }

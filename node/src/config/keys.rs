@@ -9,7 +9,7 @@ pub const DEFAULT_LISTEN: &str = "/ip4/0.0.0.0/tcp/8640";
 pub const DEFAULT_RPC_LISTEN: &str = "127.0.0.1:8645";
 
 /// What is logged when nobody says.
-pub(super) const DEFAULT_LOG_FILTER: &str = "info,libp2p_gossipsub=error";
+pub(super) const DEFAULT_LOG_FILTER: &str = "info,libp2p_gossipsub=error,libp2p_kad=error";
 
 /// The most connections from others that can be configured: each costs a file and some 100 kB.
 pub(super) const MOST_INBOUND: u64 = 10_000;

@@ -13,9 +13,11 @@ use printsy_p2p::{Misbehaviour, PeerKey, Verdict};
 use super::Core;
 use super::event::{BlockSource, Effect, Gossiped, TemplateRefusal, Ticket};
 
-/// How many blocks from the future wait for their time at the most: more are dropped, and announced again or
-/// fetched when their time has come.
+/// How many blocks and headers from the future wait for their time at the most: more are dropped, and come again
+/// with the blocks after them.
 const MAX_HELD: usize = 64;
+/// How long the verdict on an announcement may take, ms: as long as gossip waits for it.
+const VERDICT_WITHIN_MS: u64 = 8_000;
 
 /// What a node makes of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,22 +51,36 @@ pub struct BlockAnswer {
     pub tip: Tip,
 }
 
-/// Blocks whose time is not yet here, by the time at which they may be looked at again.
+/// An announcement whose block is on its way: its verdict waits for that.
+#[derive(Debug)]
+pub(super) struct Announced {
+    from: Gossiped,
+    at: u64,
+}
+
+/// A block, or the header of one, whose time is not yet here.
+#[derive(Debug)]
+enum Early {
+    Block(Arc<CheckedBlock>),
+    Header(Box<CheckedHeader>),
+}
+
+/// What is early, by the time at which it may be looked at again.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    by_time: BTreeMap<(u64, Hash), Arc<CheckedBlock>>,
+    by_time: BTreeMap<(u64, Hash), Early>,
 }
 
 impl Held {
-    /// Keeps a block; where there is no room, the one furthest ahead goes.
-    fn keep(&mut self, due: u64, block: Arc<CheckedBlock>) {
-        self.by_time.insert((due, block.id()), block);
+    /// Keeps what is early; where there is no room, what is furthest ahead goes.
+    fn keep(&mut self, due: u64, id: Hash, early: Early) {
+        self.by_time.insert((due, id), early);
         if self.by_time.len() > MAX_HELD {
             self.by_time.pop_last();
         }
     }
 
-    fn take_due(&mut self, now: u64) -> Vec<Arc<CheckedBlock>> {
+    fn take_due(&mut self, now: u64) -> Vec<Early> {
         let mut due = Vec::new();
         while let Some(entry) = self.by_time.first_entry().filter(|entry| entry.key().0 <= now) {
             due.push(entry.remove());
@@ -79,9 +95,8 @@ impl Core {
         &mut self,
         source: BlockSource,
         block: Arc<CheckedBlock>,
-        now: u64,
     ) -> Result<(), LedgerError> {
-        let answer = self.place_block(&block, now)?;
+        let answer = self.place_block(&block)?;
         match source {
             BlockSource::Local(ticket) => self.effects.push(Effect::BlockAnswer(ticket, answer)),
             BlockSource::Peer(peer) => {
@@ -95,9 +110,9 @@ impl Core {
     }
 
     /// Places a block and advances; says what became of it.
-    fn place_block(&mut self, block: &Arc<CheckedBlock>, now: u64) -> Result<BlockAnswer, LedgerError> {
+    fn place_block(&mut self, block: &Arc<CheckedBlock>) -> Result<BlockAnswer, LedgerError> {
         let id = block.id();
-        match self.ledger.insert_header(*block.header(), now) {
+        match self.ledger.insert_header(*block.header(), self.now) {
             Ok(_) if self.ledger.tree().is_invalid(&id) => {
                 let reason = "it is known to be invalid".to_owned();
                 return Ok(self.answer(id, BlockVerdict::Refused, None, Some(reason)));
@@ -108,8 +123,9 @@ impl Core {
             Ok(_) => {}
             Err(error) => return Ok(self.answer_unplaced(block, &error)),
         }
+        self.note_progress(&id);
         self.ledger.add_body(block.clone());
-        let advance = self.advance(now)?;
+        let advance = self.advance()?;
         if let Some((_, error)) = advance.refused.iter().find(|(refused, _)| *refused == id) {
             return Ok(self.answer(id, BlockVerdict::Refused, error.rule(), Some(error.to_string())));
         }
@@ -122,8 +138,8 @@ impl Core {
     fn answer_unplaced(&mut self, block: &Arc<CheckedBlock>, error: &InsertError) -> BlockAnswer {
         let (verdict, rule) = match error {
             InsertError::Header(HeaderError::FromFuture { .. }) => {
-                let ahead = self.ledger.params().max_future_ms;
-                self.held.keep(block.header().header().time.saturating_sub(ahead), block.clone());
+                let due = self.due(block.header());
+                self.held.keep(due, block.id(), Early::Block(block.clone()));
                 (BlockVerdict::Held, Some(Rule::H7))
             }
             InsertError::Header(HeaderError::UnknownParent { .. }) => {
@@ -133,6 +149,11 @@ impl Core {
             InsertError::Full => (BlockVerdict::UnknownParent, None),
         };
         self.answer(block.id(), verdict, rule, Some(error.to_string()))
+    }
+
+    /// When a header from the future may be looked at again, ms.
+    fn due(&self, header: &CheckedHeader) -> u64 {
+        header.header().time.saturating_sub(self.ledger.params().max_future_ms)
     }
 
     fn answer(
@@ -146,9 +167,9 @@ impl Core {
     }
 
     /// Moves the tip as far as the bodies at hand lead, and tells of it.
-    pub(super) fn advance(&mut self, now: u64) -> Result<Advance, LedgerError> {
+    pub(super) fn advance(&mut self) -> Result<Advance, LedgerError> {
         let synced = !self.sync_state().is_syncing();
-        let advance = self.ledger.advance(synced, now)?;
+        let advance = self.ledger.advance(synced, self.now)?;
         for change in &advance.changes {
             self.metrics.tip_moved(change.connected.len(), change.disconnected.len());
             let tip = change.connected.last().map(|block| block.id());
@@ -173,16 +194,23 @@ impl Core {
                 self.effects.push(Effect::Announce(*block.header().signed()));
             }
             self.effects.push(Effect::TipMoved);
+            self.judge_strangers();
         }
         Ok(advance)
     }
 
-    /// Gives the announcements of a block their verdict.
+    /// Gives the announcement of a block its verdict. A rejection charges whoever sent it on: it is not reported
+    /// again.
     fn settle(&mut self, id: &Hash, verdict: Verdict) {
-        // A rejection charges whoever sent the message on: it is not reported again.
-        for (_, message) in self.announced.remove(id).unwrap_or_default() {
-            self.effects.push(Effect::Verdict(message, verdict));
+        if let Some(announced) = self.announced.remove(id) {
+            self.effects.push(Effect::Verdict(announced.from.message, verdict));
         }
+    }
+
+    /// A block was found to be invalid by what is in it alone: its id is, for good.
+    pub(super) fn condemn(&mut self, id: &Hash) {
+        self.ledger.condemn(id);
+        self.settle(id, Verdict::Reject);
     }
 
     /// A gossiped header: place it, fetch its block; the verdict waits for that.
@@ -190,7 +218,6 @@ impl Core {
         &mut self,
         header: Result<CheckedHeader, HeaderError>,
         from: Gossiped,
-        now: u64,
     ) -> Result<(), LedgerError> {
         let header = match header {
             Ok(header) => header,
@@ -199,7 +226,8 @@ impl Core {
                 return Ok(());
             }
         };
-        self.peers.has_header(from.peer, header.id(), header.header().height);
+        let id = header.id();
+        self.peers.has_header(from.peer, id, header.header().height);
         if !self.ledger.may_mine(&header.header().miner) {
             // Not a key that this chain knows: nothing of it is kept. If it is of a better chain that knows
             // it, the headers that lead there say so.
@@ -207,18 +235,21 @@ impl Core {
             self.ask_headers(from.peer);
             return Ok(());
         }
-        match self.ledger.insert_header(header, now) {
-            Ok(Inserted::Known) if !self.ledger.needs_body(&header.id()) => {
+        match self.ledger.insert_header(header, self.now) {
+            // Also a second signature under an id that is on its way.
+            Ok(Inserted::Known) if !self.ledger.needs_body(&id) || self.announced.contains_key(&id) => {
                 self.effects.push(Effect::Verdict(from.message, Verdict::Ignore));
             }
             Ok(_) => {
-                self.announced.entry(header.id()).or_default().push((from.peer, from.message));
+                self.announced.insert(id, Announced { from, at: self.now });
                 self.schedule();
             }
             Err(InsertError::Header(error)) => {
                 self.judge_announcement(from, &error);
-                if matches!(error, HeaderError::UnknownParent { .. }) {
-                    self.ask_headers(from.peer);
+                match error {
+                    HeaderError::UnknownParent { .. } => self.ask_headers(from.peer),
+                    HeaderError::FromFuture { .. } => self.held.keep(self.due(&header), id, Early::Header(Box::new(header))),
+                    _ => {}
                 }
             }
             Err(InsertError::Full) => self.effects.push(Effect::Verdict(from.message, Verdict::Ignore)),
@@ -236,16 +267,25 @@ impl Core {
 
     /// Forgets announcements of a peer that is gone: their verdicts do not matter any more.
     pub(super) fn forget_announcements(&mut self, peer: PeerKey) {
-        self.announced.retain(|_, from| {
-            from.retain(|(announcer, _)| *announcer != peer);
-            !from.is_empty()
-        });
+        self.announced.retain(|_, announced| announced.from.peer != peer);
     }
 
-    /// Looks again at blocks whose time has come.
-    pub(super) fn release_held(&mut self, now: u64) -> Result<(), LedgerError> {
-        for block in self.held.take_due(now) {
-            self.place_block(&block, now)?;
+    /// Forgets announcements whose verdict comes too late: gossip has given them up.
+    pub(super) fn forget_late_announcements(&mut self) {
+        let now = self.now;
+        self.announced.retain(|_, announced| now < announced.at.saturating_add(VERDICT_WITHIN_MS));
+    }
+
+    /// Looks again at what was early and is due.
+    pub(super) fn release_held(&mut self) -> Result<(), LedgerError> {
+        for early in self.held.take_due(self.now) {
+            match early {
+                Early::Block(block) => {
+                    self.place_block(&block)?;
+                }
+                // It broke no rule that does not hold now as well; if it does, it is not wanted.
+                Early::Header(header) => drop(self.ledger.insert_header(*header, self.now)),
+            }
         }
         Ok(())
     }
@@ -255,13 +295,12 @@ impl Core {
         &mut self,
         ticket: Ticket,
         miner: PublicKey,
-        now: u64,
     ) -> Result<(), LedgerError> {
         if self.sync_state().is_syncing() {
             self.effects.push(Effect::TemplateAnswer(ticket, Err(TemplateRefusal::Syncing)));
             return Ok(());
         }
-        let answer = match self.ledger.template(miner, now) {
+        let answer = match self.ledger.template(miner, self.now) {
             Ok(template) => {
                 self.metrics.template(template.transactions.len());
                 Ok((template.header.id(), template))

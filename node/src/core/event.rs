@@ -59,8 +59,8 @@ pub enum BlockSource {
     Peer(PeerKey),
 }
 
-/// Bodies a peer sent, each checked in isolation.
-pub type Bodies = Vec<Result<Arc<CheckedBlock>, BlockCheckError>>;
+/// Bodies a peer sent, each checked in isolation; those that break a rule with the id of their header.
+pub type Bodies = Vec<Result<Arc<CheckedBlock>, (Hash, BlockCheckError)>>;
 
 /// What a peer answered, checked in isolation.
 #[derive(Debug)]
@@ -113,6 +113,11 @@ pub enum Event {
         source: BlockSource,
         /// The block.
         block: Arc<CheckedBlock>,
+    },
+    /// A caller's block breaks a rule that makes its id invalid for good.
+    BadBlock {
+        /// The id.
+        id: Hash,
     },
     /// A gossiped header of a new block, checked alone or found wanting.
     Announced {

@@ -7,7 +7,7 @@
 //! - `event`: what happens, what is to be done
 //! - `orders`: the way of a transaction
 //! - `blocks`: the way of a block, whoever brought it
-//! - `sync`: headers first, then bodies, from several peers at once
+//! - `sync`: headers first; `fetch`: then bodies, from several peers at once
 //! - `peers`: what this node knows of each peer
 //!
 //! Checking in isolation (bytes, signatures) happened before: events carry what was checked, or who sent what
@@ -15,15 +15,15 @@
 
 mod blocks;
 mod event;
+mod fetch;
 mod orders;
 mod peers;
 mod sync;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use printsy_consensus::Hash;
 use printsy_ledger::{Ledger, LedgerError};
-use printsy_p2p::{MessageKey, PeerKey};
 
 pub use blocks::{BlockAnswer, BlockVerdict};
 pub use event::{
@@ -33,9 +33,10 @@ pub use event::{
 pub use orders::{OrderAnswer, OrderRefusal};
 pub use sync::SyncState;
 
-use blocks::Held;
+use blocks::{Announced, Held};
+use fetch::Plan;
 use peers::Peers;
-use sync::Requests;
+use sync::{Progress, Requests};
 
 use crate::metrics::Metrics;
 
@@ -49,8 +50,14 @@ pub struct Core {
     peers: Peers,
     requests: Requests,
     held: Held,
-    /// Announcements whose block is on its way, with the peer each came from.
-    announced: BTreeMap<Hash, Vec<(PeerKey, MessageKey)>>,
+    plan: Plan,
+    progress: Progress,
+    /// Headers by miners that the tip does not know.
+    strangers: BTreeSet<Hash>,
+    /// Announcements whose block is on its way.
+    announced: BTreeMap<Hash, Announced>,
+    /// This node's clock at the event being handled, ms.
+    now: u64,
     metrics: Metrics,
     effects: Vec<Effect>,
 }
@@ -64,7 +71,11 @@ impl Core {
             peers: Peers::default(),
             requests: Requests::default(),
             held: Held::default(),
+            plan: Plan::default(),
+            progress: Progress::default(),
+            strangers: BTreeSet::new(),
             announced: BTreeMap::new(),
+            now: 0,
             metrics,
             effects: Vec::new(),
         };
@@ -83,34 +94,38 @@ impl Core {
     /// # Errors
     /// This node's own trouble: it must stop. Nothing that was answered is lost.
     pub fn handle(&mut self, event: Event, now: u64) -> Result<Vec<Effect>, LedgerError> {
+        self.now = now;
         match event {
-            Event::Tick => self.tick(now)?,
+            Event::Tick => self.tick()?,
             Event::Stop => {}
-            Event::Orders { source, orders } => self.take_orders(source, orders, now),
+            Event::Orders { source, orders } => self.take_orders(source, orders),
             Event::BadOrders { source, failure } => self.refuse_orders(source, failure),
             Event::Validate { ticket, order } => self.validate_order(ticket, &order),
-            Event::Block { source, block } => self.take_block(source, block, now)?,
-            Event::Announced { header, from } => self.take_announcement(header, from, now)?,
-            Event::Template { ticket, miner } => self.make_template(ticket, miner, now)?,
+            Event::Block { source, block } => self.take_block(source, block)?,
+            Event::Announced { header, from } => self.take_announcement(header, from)?,
+            Event::BadBlock { id } => self.condemn(&id),
+            Event::Template { ticket, miner } => self.make_template(ticket, miner)?,
             Event::Connected { peer } => self.meet(peer),
             Event::Disconnected { peer } => self.lose(peer),
             Event::PeerStatus { peer, status } => self.hear_status(peer, &status),
-            Event::Answer { peer, request, answer } => self.take_answer(peer, request, answer, now)?,
+            Event::Answer { peer, request, answer } => self.take_answer(peer, request, answer)?,
         }
         self.observe();
         Ok(std::mem::take(&mut self.effects))
     }
 
     /// Time passed: what was held may be due, what was asked may be late, own orders may need saying again.
-    fn tick(&mut self, now: u64) -> Result<(), LedgerError> {
-        self.release_held(now)?;
-        let due = self.ledger.due_orders(now);
+    fn tick(&mut self) -> Result<(), LedgerError> {
+        self.release_held()?;
+        let due = self.ledger.due_orders(self.now);
         if !due.is_empty() {
             let orders = due.iter().map(|order| order.bytes().to_vec()).collect();
             self.effects.push(Effect::PublishOrders(orders));
         }
-        self.peers.forget_lacking(now);
-        self.retry_headers(now);
+        self.forget_late_announcements();
+        self.peers.forget_lacking(self.now);
+        self.retry_headers();
+        self.watch_progress();
         self.ledger.settle(!self.sync_state().is_syncing());
         self.schedule();
         Ok(())

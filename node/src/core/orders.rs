@@ -28,7 +28,7 @@ pub enum OrderRefusal {
 
 impl Core {
     /// Orders, checked: admit each, publish what is new, answer.
-    pub(super) fn take_orders(&mut self, source: OrderSource, orders: Vec<CheckedTransaction>, now: u64) {
+    pub(super) fn take_orders(&mut self, source: OrderSource, orders: Vec<CheckedTransaction>) {
         let origin = match source {
             OrderSource::Local(_) => Origin::Own,
             OrderSource::Gossip { .. } | OrderSource::Peer(_) => Origin::Peer,
@@ -36,7 +36,7 @@ impl Core {
         let mut fresh = Vec::new();
         let mut answers = Vec::new();
         for order in orders {
-            let answer = self.admit(&order, origin, now);
+            let answer = self.admit(&order, origin);
             if matches!(answer, Ok((_, Admitted::New))) {
                 fresh.push(order.bytes().to_vec());
             }
@@ -48,10 +48,10 @@ impl Core {
         self.answer_orders(source, answers, fresh);
     }
 
-    fn admit(&mut self, order: &CheckedTransaction, origin: Origin, now: u64) -> OrderAnswer {
+    fn admit(&mut self, order: &CheckedTransaction, origin: Origin) -> OrderAnswer {
         self.accepts_orders()?;
         let txid = order.txid();
-        match self.ledger.admit(order, origin, now) {
+        match self.ledger.admit(order, origin, self.now) {
             Ok(admitted) => {
                 self.metrics.order_admitted();
                 Ok((txid, admitted))

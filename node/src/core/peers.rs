@@ -7,6 +7,8 @@ use printsy_p2p::{PeerKey, RequestKey};
 
 /// How many blocks a peer is remembered to lack at the most.
 const MAX_LACKING: usize = 256;
+/// How many of a peer's announcements are remembered at the most.
+const MAX_SHOWN: usize = 32;
 /// How long a peer is not asked again for a block it did not have, ms: it may only have been slow or behind.
 const LACKING_FOR_MS: u64 = 5_000;
 
@@ -19,6 +21,16 @@ pub(super) struct Peer {
     pub(super) height: u64,
     /// Blocks it did not have when it was asked, oldest first.
     lacking: VecDeque<Hash>,
+    /// Headers it announced of late, oldest first: it has those blocks.
+    shown: VecDeque<Hash>,
+    /// How often in a row it failed to give bodies.
+    pub(super) failures: u32,
+    /// Whether the operator was told that its chain leaves a final block of ours.
+    pub(super) is_alarmed: bool,
+    /// When it may be asked for bodies again, ms.
+    pub(super) not_before: u64,
+    /// Orders it has pending that are still to be asked for.
+    pub(super) pending: Vec<Hash>,
     /// When it may be asked for headers again, ms: a claim of more work that headers do not show, or a request
     /// that failed, is not asked about at every tick.
     pub(super) ask_headers_at: u64,
@@ -35,6 +47,11 @@ impl Peer {
         if self.lacking.len() > MAX_LACKING {
             self.lacking.pop_front();
         }
+    }
+
+    /// Whether the peer announced this very block of late.
+    pub(super) fn has_shown(&self, id: &Hash) -> bool {
+        self.shown.contains(id)
     }
 
     /// Whether the peer is remembered to lack a block.
@@ -80,6 +97,10 @@ impl Peers {
         if let Some(peer) = self.by_key.get_mut(&key) {
             peer.height = peer.height.max(height);
             peer.lacking.retain(|lacking| *lacking != id);
+            peer.shown.push_back(id);
+            if peer.shown.len() > MAX_SHOWN {
+                peer.shown.pop_front();
+            }
         }
     }
 }

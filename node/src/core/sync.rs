@@ -5,23 +5,22 @@
 //! show it. Bodies are then asked of any peer that should have them, lowest first, a window at a time. Every
 //! request ends in exactly one answer, so what a peer fails to give is asked of another.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use printsy_consensus::codec::List;
-use printsy_consensus::{CheckedHeader, Fault, Hash, HeaderError, Work};
+use printsy_consensus::{CheckedHeader, Fault, Hash, HeaderError, Inserted, Work};
 use printsy_ledger::{InsertError, LedgerError};
-use printsy_p2p::limits::{MAX_BLOCKS, MAX_HEADERS, MAX_LOCATOR, MAX_TRANSACTIONS};
-use printsy_p2p::{Misbehaviour, PeerKey, Request, RequestFailure, RequestKey, Status};
+use printsy_p2p::limits::{MAX_HEADERS, MAX_LOCATOR, MAX_TRANSACTIONS};
+use printsy_p2p::{Misbehaviour, PeerKey, Request, RequestKey, Status};
 
 use super::Core;
-use super::event::{BlockSource, Bodies, Effect, PeerAnswer};
+use super::event::{Effect, PeerAnswer};
+use super::fetch::InFlight;
 
-/// How many bodies are on their way at once at the most, from all peers together.
-const BODY_WINDOW: usize = 128;
-/// How many bodies one request asks for: small enough that a slow peer holds up little.
-const BODIES_PER_REQUEST: usize = 16;
-/// How many requests for bodies one peer answers at once.
-const BODY_REQUESTS_PER_PEER: usize = 2;
+/// How long bodies of better headers may fail to come before the node goes on without them, ms.
+const STALLED_AFTER_MS: u64 = 20_000;
+/// How many headers by miners that the tip does not know are kept at the most: more than two full answers.
+const MAX_STRANGERS: usize = 4_096;
 /// How long a peer that claims more work is not asked for headers again, ms.
 const HEADERS_AGAIN_AFTER_MS: u64 = 5_000;
 /// A header chain this many blocks ahead of the bodies makes a node syncing. Fewer are the common case of a
@@ -48,9 +47,18 @@ impl SyncState {
     }
 }
 
+/// Whether a sync gets on.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// When a body of the best branch last came, ms.
+    pub(super) at: u64,
+    pub(super) is_stalled: bool,
+    was_syncing: bool,
+}
+
 /// What was asked of a peer.
 #[derive(Debug)]
-enum Asked {
+pub(super) enum Asked {
     Status,
     Headers,
     Bodies(Vec<Hash>),
@@ -62,20 +70,43 @@ enum Asked {
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     next: u64,
-    open: BTreeMap<RequestKey, (PeerKey, Asked)>,
-    bodies: BTreeSet<Hash>,
+    pub(super) open: BTreeMap<RequestKey, (PeerKey, Asked)>,
+    pub(super) bodies: InFlight,
 }
 
 impl Core {
-    /// Where this node stands in following the chain.
+    /// Where this node stands in following the chain. Headers whose bodies nobody gives do not make it syncing:
+    /// else a miner that withholds a few blocks would stop every node from taking orders.
     #[must_use]
     pub fn sync_state(&self) -> SyncState {
+        match self.headers_ahead() {
+            Some(best) if !self.progress.is_stalled => SyncState::Syncing { best },
+            _ => SyncState::Synced,
+        }
+    }
+
+    /// The height of the best header, where it is far enough ahead of the bodies.
+    fn headers_ahead(&self) -> Option<u64> {
         let tree = self.ledger.tree();
         let best = tree.get(&tree.best()).map_or(0, |header| header.header().height);
-        if best >= self.ledger.tip().height().saturating_add(SYNCING_AHEAD) {
-            SyncState::Syncing { best }
-        } else {
-            SyncState::Synced
+        (best >= self.ledger.tip().height().saturating_add(SYNCING_AHEAD)).then_some(best)
+    }
+
+    /// Looks whether bodies still come while headers are ahead; once they have all come, asks what peers have
+    /// pending, which was of no use before.
+    pub(super) fn watch_progress(&mut self) {
+        let is_ahead = self.headers_ahead().is_some();
+        if !is_ahead {
+            self.progress.at = self.now;
+            self.progress.is_stalled = false;
+        } else if !self.progress.is_stalled && self.now.saturating_sub(self.progress.at) > STALLED_AFTER_MS {
+            self.progress.is_stalled = true;
+            tracing::warn!("nobody gives the bodies of the best headers; going on with the chain at hand");
+        }
+        let is_syncing = self.sync_state().is_syncing();
+        if std::mem::replace(&mut self.progress.was_syncing, is_syncing) && !is_syncing {
+            let peers: Vec<PeerKey> = self.peers.iter().map(|(key, _)| key).collect();
+            peers.into_iter().for_each(|peer| self.ask(peer, Asked::Pending, Request::Pending));
         }
     }
 
@@ -111,11 +142,11 @@ impl Core {
         self.schedule();
     }
 
-    fn ask(&mut self, peer: PeerKey, asked: Asked, request: Request) {
+    pub(super) fn ask(&mut self, peer: PeerKey, asked: Asked, request: Request) {
         let key = RequestKey(self.requests.next);
         self.requests.next += 1;
         if let Asked::Bodies(ids) = &asked {
-            self.requests.bodies.extend(ids);
+            self.requests.bodies.asked(ids, peer, self.now);
         }
         if let Some(peer) = self.peers.get_mut(peer) {
             peer.asked.insert(key);
@@ -126,13 +157,11 @@ impl Core {
 
     fn close(&mut self, request: RequestKey) -> Option<Asked> {
         let (peer, asked) = self.requests.open.remove(&request)?;
-        if let Some(peer) = self.peers.get_mut(peer) {
-            peer.asked.remove(&request);
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.asked.remove(&request);
         }
         if let Asked::Bodies(ids) = &asked {
-            ids.iter().for_each(|id| {
-                self.requests.bodies.remove(id);
-            });
+            self.requests.bodies.ended(ids, peer);
         }
         Some(asked)
     }
@@ -152,7 +181,8 @@ impl Core {
 
     /// Asks for headers again where a peer claims more work than is known of: an answer may have failed, or the
     /// header tree may have been full.
-    pub(super) fn retry_headers(&mut self, now: u64) {
+    pub(super) fn retry_headers(&mut self) {
+        let now = self.now;
         let best = self.ledger.tree().work(&self.ledger.tree().best()).unwrap_or_default();
         let claims =
             |(_, peer): &(PeerKey, &super::peers::Peer)| peer.work > best && now >= peer.ask_headers_at;
@@ -201,42 +231,37 @@ impl Core {
         peer: PeerKey,
         request: RequestKey,
         answer: PeerAnswer,
-        now: u64,
     ) -> Result<(), LedgerError> {
         let Some(asked) = self.close(request) else { return Ok(()) };
         match (asked, answer) {
             (Asked::Status, PeerAnswer::Status(status)) => self.hear_status(peer, &status),
             (Asked::Headers, PeerAnswer::Headers(headers, wrong)) => {
-                self.take_headers(peer, &headers, wrong, now);
+                self.take_headers(peer, &headers, wrong);
             }
-            (Asked::Bodies(ids), PeerAnswer::Bodies(bodies)) => self.take_bodies(peer, &ids, bodies, now)?,
+            (Asked::Bodies(ids), PeerAnswer::Bodies(bodies)) => self.take_bodies(peer, &ids, bodies)?,
             (Asked::Pending, PeerAnswer::Pending(txids)) => self.take_pending(peer, txids),
             (Asked::Bodies(ids), PeerAnswer::Failed(failure)) => self.miss_bodies(peer, &ids, failure),
+            (Asked::Orders, PeerAnswer::Orders) => self.ask_orders(peer),
             _ => {}
         }
         self.schedule();
         Ok(())
     }
 
-    fn take_headers(
-        &mut self,
-        peer: PeerKey,
-        headers: &[CheckedHeader],
-        wrong: Option<HeaderError>,
-        now: u64,
-    ) {
+    fn take_headers(&mut self, peer: PeerKey, headers: &[CheckedHeader], wrong: Option<HeaderError>) {
+        let mut any_new = false;
         for header in headers {
             self.peers.has_header(peer, header.id(), header.header().height);
-            match self.ledger.insert_header(*header, now) {
-                Ok(_) => {}
+            match self.insert_answered(header) {
+                Ok(inserted) => any_new |= inserted == Inserted::New,
                 Err(InsertError::Full) => return,
                 Err(InsertError::Header(error)) => return self.blame_header(peer, &error),
             }
         }
         match (wrong, headers.last()) {
             (Some(error), _) => self.blame_header(peer, &error),
-            // A full answer: there may be more behind it.
-            (None, Some(last)) if headers.len() == MAX_HEADERS => {
+            // A full answer with news: there may be more behind it.
+            (None, Some(last)) if headers.len() == MAX_HEADERS && any_new => {
                 let ids = vec![last.id(), self.ledger.tree().root()];
                 let locator = ids.try_into().expect("two ids are a locator");
                 self.ask(peer, Asked::Headers, Request::Headers { locator, stop: Hash::ZERO });
@@ -245,99 +270,80 @@ impl Core {
         }
     }
 
+    /// A header that cannot be placed and is nobody's fault may still be news for the operator: a chain that claims
+    /// more work but does not hold the final block of ours, or a version this program does not know. Once a peer.
+    fn alarm(&mut self, key: PeerKey, error: &HeaderError) {
+        let best = self.ledger.tree().work(&self.ledger.tree().best()).unwrap_or_default();
+        let final_height = self.ledger.final_height();
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let conflicts = matches!(error, HeaderError::UnknownParent { .. }) && peer.work > best;
+        let is_newer = matches!(error, HeaderError::Version { .. });
+        if (conflicts || is_newer) && !std::mem::replace(&mut peer.is_alarmed, true) {
+            self.metrics.alarm();
+            if conflicts {
+                tracing::error!(
+                    peer = key.0,
+                    final_height,
+                    "a peer claims a chain of more work that does not hold this node's final block; staying"
+                );
+            } else {
+                tracing::error!(peer = key.0, %error, "a peer follows newer rules; staying: look for an update");
+            }
+        }
+    }
+
+    /// Places a header that a peer gave as an answer. Those of miners this chain does not know are bounded: on a
+    /// branch that registered new ones they are what leads there, otherwise anybody with a key could make them.
+    fn insert_answered(&mut self, header: &CheckedHeader) -> Result<Inserted, InsertError> {
+        let is_stranger = !self.ledger.may_mine(&header.header().miner);
+        if is_stranger && self.strangers.len() >= MAX_STRANGERS && self.ledger.tree().get(&header.id()).is_none() {
+            return Err(InsertError::Full);
+        }
+        let inserted = self.ledger.insert_header(*header, self.now)?;
+        if is_stranger && inserted == Inserted::New {
+            self.strangers.insert(header.id());
+        }
+        Ok(inserted)
+    }
+
+    /// Forgets strangers that are known now, or gone: the tip moved.
+    pub(super) fn judge_strangers(&mut self) {
+        let ledger = &self.ledger;
+        self.strangers.retain(|id| {
+            ledger.tree().get(id).is_some_and(|header| !ledger.may_mine(&header.header().miner))
+        });
+    }
+
     fn blame_header(&mut self, peer: PeerKey, error: &HeaderError) {
         match error.fault() {
             Fault::Sender | Fault::Block => {
                 tracing::warn!(peer = peer.0, %error, "a peer sent a header that breaks a rule");
                 self.effects.push(Effect::Report(peer, Misbehaviour::InvalidBlock));
             }
-            Fault::Nobody => tracing::debug!(peer = peer.0, %error, "a peer's header cannot be placed now"),
+            Fault::Nobody => self.alarm(peer, error),
         }
     }
 
-    fn take_bodies(
-        &mut self,
-        peer: PeerKey,
-        asked: &[Hash],
-        bodies: Bodies,
-        now: u64,
-    ) -> Result<(), LedgerError> {
-        let mut got = BTreeSet::new();
-        for body in bodies {
-            match body {
-                Ok(block) if asked.contains(&block.id()) => {
-                    got.insert(block.id());
-                    self.take_block(BlockSource::Peer(peer), block, now)?;
-                }
-                Ok(_) => self.effects.push(Effect::Report(peer, Misbehaviour::WrongAnswer)),
-                Err(error) => {
-                    tracing::warn!(peer = peer.0, %error, "a peer sent a block that breaks a rule");
-                    self.effects.push(Effect::Report(peer, Misbehaviour::InvalidBlock));
-                }
-            }
-        }
-        if let Some(peer) = self.peers.get_mut(peer) {
-            asked.iter().filter(|id| !got.contains(*id)).for_each(|id| peer.lacks(*id));
-        }
-        Ok(())
-    }
-
-    fn miss_bodies(&mut self, peer: PeerKey, asked: &[Hash], failure: RequestFailure) {
-        tracing::debug!(peer = peer.0, %failure, "a peer gave no bodies");
-        if failure == RequestFailure::Busy {
-            return;
-        }
-        if let Some(peer) = self.peers.get_mut(peer) {
-            asked.iter().for_each(|id| peer.lacks(*id));
-        }
-    }
-
-    /// Asks for orders a peer has pending and this node does not.
-    fn take_pending(&mut self, peer: PeerKey, txids: Vec<Hash>) {
-        let unknown: Vec<Hash> =
-            txids.into_iter().filter(|txid| self.ledger.mempool().get(txid).is_none()).collect();
+    /// Asks for orders a peer has pending and this node does not, a request at a time.
+    fn take_pending(&mut self, key: PeerKey, txids: Vec<Hash>) {
         if self.sync_state().is_syncing() {
             return;
         }
-        for ids in unknown.chunks(MAX_TRANSACTIONS) {
-            let ids = ids.to_vec().try_into().expect("a chunk is no longer than the list may be");
-            self.ask(peer, Asked::Orders, Request::Transactions { ids });
+        let unknown = txids.into_iter().filter(|txid| self.ledger.mempool().get(txid).is_none());
+        let unknown: Vec<Hash> = unknown.collect();
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.pending = unknown;
         }
+        self.ask_orders(key);
     }
 
-    /// Asks for the bodies that are wanted next, of peers that should have them.
-    pub(super) fn schedule(&mut self) {
-        let tip = self.ledger.tip().id();
-        let missing = self.ledger.tree().missing_bodies(&tip, BODY_WINDOW);
-        let mut wanted: Vec<Hash> =
-            missing.into_iter().filter(|id| !self.requests.bodies.contains(id)).collect();
-        wanted.truncate(BODY_WINDOW.saturating_sub(self.requests.bodies.len()));
-        while !wanted.is_empty() {
-            let Some((peer, ids)) = self.assign(&wanted) else { return };
-            wanted.retain(|id| !ids.contains(id));
-            let list = ids.clone().try_into().expect("an assignment is no longer than a request may be");
-            self.ask(peer, Asked::Bodies(ids), Request::Blocks { ids: list });
+    fn ask_orders(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get_mut(key) else { return };
+        let rest = peer.pending.split_off(peer.pending.len().min(MAX_TRANSACTIONS));
+        let ids = std::mem::replace(&mut peer.pending, rest);
+        if !ids.is_empty() {
+            let ids = ids.try_into().expect("no more are taken than a request may name");
+            self.ask(key, Asked::Orders, Request::Transactions { ids });
         }
-    }
-
-    /// The least asked peer that should have the first of the wanted bodies, and which of them to ask it for.
-    fn assign(&self, wanted: &[Hash]) -> Option<(PeerKey, Vec<Hash>)> {
-        const { assert!(BODIES_PER_REQUEST <= MAX_BLOCKS) };
-        let height = |id: &Hash| self.ledger.tree().get(id).map_or(u64::MAX, |header| header.header().height);
-        let body_requests = |key: PeerKey| {
-            let open = self.requests.open.values();
-            open.filter(|(peer, asked)| *peer == key && matches!(asked, Asked::Bodies(_))).count()
-        };
-        let mut candidates: Vec<_> =
-            self.peers.iter().map(|(key, peer)| (body_requests(key), key, peer)).collect();
-        candidates.sort_by_key(|(busy, key, _)| (*busy, *key));
-        for (busy, key, peer) in candidates {
-            let has = |id: &&Hash| peer.height >= height(id) && !peer.is_lacking(id);
-            let ids: Vec<Hash> = wanted.iter().filter(has).take(BODIES_PER_REQUEST).copied().collect();
-            if busy < BODY_REQUESTS_PER_PEER && !ids.is_empty() {
-                return Some((key, ids));
-            }
-        }
-        None
     }
 }

@@ -41,13 +41,15 @@ pub(crate) struct Mining {
 
 /// Starts mining, until the handle's node ends or the task is aborted.
 pub(crate) fn spawn(node: NodeHandle, mining: Mining, stop: watch::Receiver<bool>) -> JoinHandle<()> {
-    tokio::spawn(async move { Driver { node, mining: Arc::new(mining), stop }.run().await })
+    tokio::spawn(async move { Driver { node, mining: Arc::new(mining), stop, last_refusal: None }.run().await })
 }
 
 struct Driver {
     node: NodeHandle,
     mining: Arc<Mining>,
     stop: watch::Receiver<bool>,
+    /// Why there was no template last, said once.
+    last_refusal: Option<String>,
 }
 
 /// Why a search ended.
@@ -103,7 +105,11 @@ impl Driver {
     }
 
     async fn wait_after(&mut self, mut changes: watch::Receiver<u64>, refusal: &TemplateRefusal) {
-        tracing::debug!(%refusal, "no template");
+        let said = refusal.to_string();
+        if self.last_refusal.as_ref() != Some(&said) {
+            tracing::warn!(%refusal, "not mining now; a key is registered by `printsy register-miner`");
+            self.last_refusal = Some(said);
+        }
         tokio::select! {
             _ = timeout(ASK_AGAIN_AFTER, changes.changed()) => {}
             _ = self.stop.changed() => {}

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use printsy_consensus::codec;
-use printsy_consensus::{CheckedHeader, CheckedTransaction, SignedHeader, Transaction, check_transactions};
+use printsy_consensus::{CheckedHeader, CheckedTransaction, Hash, SignedHeader, Transaction, check_transactions};
 use printsy_ledger::Reader;
 use printsy_p2p::{Event as NetworkEvent, PeerKey, RequestFailure, RequestKey, Response};
 use rayon::prelude::*;
@@ -161,5 +161,14 @@ fn check_headers(headers: &[SignedHeader]) -> PeerAnswer {
 }
 
 fn check_bodies(reader: &Reader, blocks: Vec<Vec<u8>>) -> Bodies {
-    blocks.into_par_iter().map(|bytes| check_block(reader, bytes).map(Arc::new)).collect()
+    let check = |bytes: Vec<u8>| {
+        let id = header_id(&bytes);
+        check_block(reader, bytes).map(Arc::new).map_err(|error| (id, error))
+    };
+    blocks.into_par_iter().map(check).collect()
+}
+
+/// The id of the header that bytes begin with; zero, which is no block's, where they are too short for one.
+fn header_id(bytes: &[u8]) -> Hash {
+    bytes.first_chunk().map_or(Hash::ZERO, |header| SignedHeader::from_bytes(header).header.id())
 }

@@ -163,12 +163,13 @@ fn is_confirmed(error: &Refusal) -> bool {
     matches!(error, Refusal::Order(OrderRefusal::Admit(AdmitError::State(StateError::Duplicate))))
 }
 
-/// The status of an order that waits or is confirmed; any other is to be judged anew.
+/// The status of an order that waits, is confirmed, or may still come back to the chain by itself: the same bytes
+/// again are answered with it. A refused one is judged anew.
 async fn taken(context: &Arc<Context>, txid: Hash) -> Result<Option<Status>, RpcError> {
     let told = context.read(move |reader| status::read(reader, &txid)).await?;
     let is_taken = |status: &Status| {
-        use TransactionStatus::{Final, Included, Pending};
-        matches!(status.status, Pending | Included | Final)
+        use TransactionStatus::{Displaced, Expired, Final, Included, Pending};
+        matches!(status.status, Pending | Included | Final | Displaced | Expired)
     };
     Ok(told.map(|told| told.status).filter(is_taken))
 }

@@ -73,7 +73,8 @@ async fn run(cli: &Cli) -> Result<()> {
     stage.story.line("\nStopping the nodes.");
     let outcome = kept.and(stage.network.stop().await.context("a node did not stop as it should"));
     match &outcome {
-        Ok(()) => stage.story.line("All was as it should be."),
+        Ok(()) if cli.once => stage.story.line("All was as it should be."),
+        Ok(()) => stage.story.line("Stopped."),
         Err(_) => {
             folder.keep();
             eprintln!("\ndevnet: logs and datadirs are kept in {}", folder.path().display());

@@ -1,0 +1,195 @@
+//! Fetching bodies: which are wanted, whom to ask, and what to do when they do not come.
+//!
+//! The best branch comes first, lowest body first; other branches that beat the tip get a part of the window, so
+//! that neither many small branches nor one withheld branch keeps the chain from a body it needs. A body that
+//! does not come in time is asked of a second peer, and peers that fail are asked last.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use printsy_consensus::{Fault, Hash};
+use printsy_ledger::LedgerError;
+use printsy_p2p::limits::MAX_BLOCKS;
+use printsy_p2p::{Misbehaviour, PeerKey, Request, RequestFailure};
+
+use super::Core;
+use super::event::{BlockSource, Bodies, Effect};
+use super::sync::Asked;
+
+/// How many bodies are on their way at once at the most, from all peers together.
+const BODY_WINDOW: usize = 128;
+/// How many of them may be of other branches than the best.
+const OTHER_BRANCHES: usize = 32;
+/// How many bodies one request asks for: small enough that a slow peer holds up little.
+const BODIES_PER_REQUEST: usize = 16;
+/// How many requests for bodies one peer answers at once.
+const BODY_REQUESTS_PER_PEER: usize = 2;
+/// How many requests of any kind one peer is given while bodies are wanted.
+const REQUESTS_PER_PEER: usize = 6;
+/// How long a body may take before another peer is asked as well, ms.
+const ASK_ANOTHER_AFTER_MS: u64 = 3_000;
+/// How many peers are asked for one body at once at the most.
+const PEERS_PER_BODY: usize = 3;
+/// How long a peer is not asked for bodies after its first failure, ms; doubled for each further one.
+const FAILED_PAUSE_MS: u64 = 2_000;
+/// The most doublings of that pause.
+const MAX_FAILURES: u32 = 5;
+
+/// Bodies on their way: when each was last asked for, and of whom.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    by_id: BTreeMap<Hash, (u64, Vec<PeerKey>)>,
+}
+
+impl InFlight {
+    pub(super) fn asked(&mut self, ids: &[Hash], peer: PeerKey, now: u64) {
+        for id in ids {
+            let (at, peers) = self.by_id.entry(*id).or_default();
+            *at = now;
+            peers.push(peer);
+        }
+    }
+
+    pub(super) fn ended(&mut self, ids: &[Hash], peer: PeerKey) {
+        for id in ids {
+            let Some((_, peers)) = self.by_id.get_mut(id) else { continue };
+            peers.retain(|asked| *asked != peer);
+            if peers.is_empty() {
+                self.by_id.remove(id);
+            }
+        }
+    }
+
+    fn is_asked_of(&self, id: &Hash, peer: PeerKey) -> bool {
+        self.by_id.get(id).is_some_and(|(_, peers)| peers.contains(&peer))
+    }
+
+    /// Whether a body should be asked for now: for the first time, or of one peer more.
+    fn is_due(&self, id: &Hash, now: u64) -> bool {
+        self.by_id.get(id).is_none_or(|(at, peers)| {
+            now >= at.saturating_add(ASK_ANOTHER_AFTER_MS) && peers.len() < PEERS_PER_BODY
+        })
+    }
+}
+
+/// The missing bodies of the best branch, lowest first; made anew when the best header changes.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    best: Hash,
+    ids: VecDeque<Hash>,
+}
+
+impl Core {
+    /// Asks for the bodies that are wanted next, of peers that should have them.
+    pub(super) fn schedule(&mut self) {
+        let mut wanted = self.wanted();
+        while !wanted.is_empty() {
+            let Some((peer, ids)) = self.assign(&wanted) else { return };
+            wanted.retain(|id| !ids.contains(id));
+            let list = ids.clone().try_into().expect("an assignment is no longer than a request may be");
+            self.ask(peer, Asked::Bodies(ids), Request::Blocks { ids: list });
+        }
+    }
+
+    fn wanted(&mut self) -> Vec<Hash> {
+        self.replan();
+        let tip = self.ledger.tip().id();
+        let best = self.plan.ids.iter().take(BODY_WINDOW).copied();
+        let others = self.ledger.tree().missing_bodies(&tip, OTHER_BRANCHES);
+        let mut seen = BTreeSet::new();
+        let all = best.chain(others).filter(|id| seen.insert(*id));
+        all.filter(|id| self.requests.bodies.is_due(id, self.now)).take(BODY_WINDOW).collect()
+    }
+
+    fn replan(&mut self) {
+        let tree = self.ledger.tree();
+        let best = tree.best();
+        if self.plan.best != best {
+            let path = tree.path(&self.ledger.tip().id(), &best).connect;
+            self.plan = Plan { best, ids: path.into() };
+        }
+        while let Some(id) = self.plan.ids.front().filter(|id| !self.ledger.needs_body(id)) {
+            let _ = id;
+            self.plan.ids.pop_front();
+        }
+    }
+
+    /// A body came: does the sync of the best branch get on by it?
+    pub(super) fn note_progress(&mut self, id: &Hash) {
+        if self.plan.ids.iter().take(2 * BODY_WINDOW).any(|planned| planned == id) {
+            self.progress.at = self.now;
+            self.progress.is_stalled = false;
+        }
+    }
+
+    /// The peer that should be asked first of those that should have the first of the wanted bodies, and which of
+    /// them to ask it for: who failed least, then who showed that very block, then who is asked least.
+    fn assign(&self, wanted: &[Hash]) -> Option<(PeerKey, Vec<Hash>)> {
+        const { assert!(BODIES_PER_REQUEST <= MAX_BLOCKS) };
+        let first = wanted.first()?;
+        let mut candidates: Vec<_> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| self.now >= peer.not_before && peer.asked.len() < REQUESTS_PER_PEER)
+            .map(|(key, peer)| ((peer.failures, !peer.has_shown(first), self.body_requests(key), key), peer))
+            .collect();
+        candidates.sort_by_key(|(order, _)| *order);
+        candidates.into_iter().find_map(|((_, _, busy, key), peer)| {
+            let height = |id: &Hash| self.ledger.tree().get(id).map_or(u64::MAX, |h| h.header().height);
+            let has = |id: &&Hash| {
+                peer.height >= height(id)
+                    && !peer.is_lacking(id)
+                    && !self.requests.bodies.is_asked_of(id, key)
+            };
+            let ids: Vec<Hash> = wanted.iter().filter(has).take(BODIES_PER_REQUEST).copied().collect();
+            (busy < BODY_REQUESTS_PER_PEER && !ids.is_empty()).then_some((key, ids))
+        })
+    }
+
+    fn body_requests(&self, key: PeerKey) -> usize {
+        let open = self.requests.open.values();
+        open.filter(|(peer, asked)| *peer == key && matches!(asked, Asked::Bodies(_))).count()
+    }
+
+    pub(super) fn take_bodies(
+        &mut self,
+        peer: PeerKey,
+        asked: &[Hash],
+        bodies: Bodies,
+    ) -> Result<(), LedgerError> {
+        let mut got = BTreeSet::new();
+        for body in bodies {
+            match body {
+                Ok(block) if asked.contains(&block.id()) => {
+                    got.insert(block.id());
+                    self.take_block(BlockSource::Peer(peer), block)?;
+                }
+                Ok(_) => self.effects.push(Effect::Report(peer, Misbehaviour::WrongAnswer)),
+                Err((id, error)) => {
+                    tracing::warn!(peer = peer.0, %error, "a peer sent a block that breaks a rule");
+                    self.effects.push(Effect::Report(peer, Misbehaviour::InvalidBlock));
+                    if error.fault() == Fault::Block {
+                        self.condemn(&id);
+                    }
+                }
+            }
+        }
+        if let Some(peer) = self.peers.get_mut(peer) {
+            asked.iter().filter(|id| !got.contains(*id)).for_each(|id| peer.lacks(*id));
+            if !got.is_empty() {
+                peer.failures = 0;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn miss_bodies(&mut self, peer: PeerKey, asked: &[Hash], failure: RequestFailure) {
+        tracing::debug!(peer = peer.0, %failure, "a peer gave no bodies");
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(peer) else { return };
+        peer.not_before = now.saturating_add(FAILED_PAUSE_MS << peer.failures);
+        if failure != RequestFailure::Busy {
+            peer.failures = (peer.failures + 1).min(MAX_FAILURES);
+            asked.iter().for_each(|id| peer.lacks(*id));
+        }
+    }
+}

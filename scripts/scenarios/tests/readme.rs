@@ -1,0 +1,167 @@
+//! The README's commands, run as it says, with the real programs: only ports and folders are others.
+//!
+//! The programs are those of the same build: `cargo test --release --workspace`, the README's own command.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before the test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const README: &str = include_str!("../../../README.md");
+
+/// The commands of a section's shell blocks, continued lines joined.
+fn commands(section: &str) -> Vec<String> {
+    let (_, rest) = README.split_once(&format!("## {section}\n")).expect("the README has the section");
+    let section = rest.split("\n## ").next().unwrap();
+    let blocks = section.split("```").skip(1).step_by(2);
+    blocks
+        .flat_map(|block| {
+            let joined = block.replace("\\\n", " ");
+            joined.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The commands of a section that call one of our programs.
+fn calls(section: &str, program: &str) -> Vec<Vec<String>> {
+    let prefix = format!("target/release/{program} ");
+    let lines = commands(section).into_iter();
+    lines.filter_map(|line| line.strip_prefix(&prefix).map(words)).collect()
+}
+
+/// Words as a shell splits them, quotes kept together.
+fn words(line: &str) -> Vec<String> {
+    let parts = line.split('"').enumerate();
+    parts
+        .flat_map(|(at, part)| match at % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
+            _ => vec![part.to_owned()],
+        })
+        .collect()
+}
+
+fn program(name: &str) -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_printsy-scenarios")).with_file_name(name);
+    assert!(beside.is_file(), "{} is not built: run the tests of the whole workspace", beside.display());
+    beside
+}
+
+/// A daemon, ended by its own handle, with the lines it says.
+struct Daemon {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Daemon {
+    fn start(arguments: &[String], home: &Path) -> Self {
+        let mut child = Command::new(program("printsyd"))
+            .args(arguments)
+            .current_dir(home)
+            .env("HOME", home)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = channel();
+        let stderr = child.stderr.take().unwrap();
+        std::thread::spawn(move || {
+            BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { child, lines }
+    }
+
+    fn wait_for(&self, text: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("it never said {text:?}"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn wallet(arguments: &[String], rpc: &str, home: &Path) -> Output {
+    Command::new(program("printsy"))
+        .args(arguments)
+        .env("PRINTSY_RPC", rpc)
+        .env("HOME", home)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn the_first_purchase_goes_as_the_readme_says() {
+    let home = tempfile::tempdir().unwrap();
+    let mut run = calls("A first purchase", "printsyd").remove(0);
+    run.extend(["--rpc-listen".to_owned(), "127.0.0.1:0".to_owned()]);
+    let started = Instant::now();
+    let daemon = Daemon::start(&run, home.path());
+    let line = daemon.wait_for("is ready at http://");
+    assert!(started.elapsed() < Duration::from_secs(2), "ready after {:?}", started.elapsed());
+    let (_, rest) = line.split_once("ready at ").unwrap();
+    let rpc = rest.split_whitespace().next().unwrap().to_owned();
+    let steps = calls("A first purchase", "printsy");
+    let [before, buy, after, new_key, buy_with_it] = steps.as_slice() else { panic!("{steps:?}") };
+    assert!(said(&wallet(before, &rpc, home.path())).contains("100 of 100 left"));
+    let asked = Instant::now();
+    let bought = said(&wallet(buy, &rpc, home.path()));
+    assert!(asked.elapsed() < Duration::from_secs(1), "confirmed after {:?}", asked.elapsed());
+    assert!(bought.contains("edition 1 of 100, in block 1"), "{bought}");
+    let left = said(&wallet(after, &rpc, home.path()));
+    assert!(left.contains("99 of 100 left") && left.contains("block 1"), "{left}");
+    said(&wallet(new_key, &rpc, home.path()));
+    assert!(said(&wallet(buy_with_it, &rpc, home.path())).contains("edition 2 of 100"));
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[test]
+fn a_second_node_joins_and_mines_as_the_readme_says() {
+    let home = tempfile::tempdir().unwrap();
+    let (peer, own_peer, rpc, own_rpc) = (free_port(), free_port(), free_port(), free_port());
+    let genesis = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../genesis.json");
+    let elsewhere = |word: String| {
+        let word = word.replace("/tcp/7645", &format!("/tcp/{peer}"));
+        let word = word.replace("/ip4/127.0.0.1/tcp/7646", &format!("/ip4/127.0.0.1/tcp/{own_peer}"));
+        let word = word.replace("127.0.0.1:8646", &format!("127.0.0.1:{own_rpc}"));
+        if word == "genesis.json" { genesis.to_str().unwrap().to_owned() } else { word }
+    };
+    let runs = calls("Join a network, and mine", "printsyd");
+    let [first, second] = runs.as_slice() else { panic!("{runs:?}") };
+    let mut first: Vec<String> = first.iter().cloned().map(elsewhere).collect();
+    first.extend(["--rpc-listen".to_owned(), format!("127.0.0.1:{rpc}")]);
+    let second: Vec<String> = second.iter().cloned().map(elsewhere).collect();
+    let follower = Daemon::start(&first, home.path());
+    follower.wait_for("ready");
+    let _miner = Daemon::start(&second, home.path());
+    follower.wait_for("block connected");
+    let mut register = calls("Join a network, and mine", "printsy").remove(0);
+    let address = register.iter().position(|word| word == "ADDRESS").expect("the README names the address");
+    register[address] = "dev:newcomer".to_owned();
+    let rpc = format!("http://127.0.0.1:{rpc}");
+    said(&wallet(&register, &rpc, home.path()));
+}
