@@ -66,7 +66,11 @@ impl Metrics {
         let refused = self.blocks_refused.clone();
         registry.register("chain_blocks_refused", "Blocks that broke a rule in context", refused);
         let alarms = self.alarms.clone();
-        registry.register("chain_alarms", "Peers whose chain leaves a final block, or follows newer rules", alarms);
+        registry.register(
+            "chain_alarms",
+            "Peers whose chain leaves a final block, or follows newer rules",
+            alarms,
+        );
         registry.register(
             "chain_reorganisations",
             "Moves that left blocks behind",

@@ -5,11 +5,13 @@
 //! single entry, or its absence, to someone who has only a header. [`StateView`] is how rules read it.
 
 mod entry;
+mod path;
 mod proof;
 mod tree;
 mod view;
 
 pub use entry::{Account, Edition, Entry, Holding, Miner, Position, StateKey, StateRow, Supply};
+pub use path::leaf_hash;
 pub use proof::{Proof, ProofError, Terminal};
-pub use tree::{StateTree, leaf_hash};
+pub use tree::StateTree;
 pub use view::{StateView, ViewError};

@@ -7,7 +7,7 @@ use bincode::error::{DecodeError as BincodeDecodeError, EncodeError};
 use crate::codec::{self, Decode, Encode, List};
 use crate::hash::Hash;
 
-use super::tree::{bit, branch_hash, leaf_hash};
+use super::path::{bit, branch_hash, leaf_hash};
 
 /// A proof: the siblings along a path, and what stands at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,20 +10,10 @@
 
 use std::sync::Arc;
 
-use crate::hash::{Hash, Tag, tagged};
+use crate::hash::Hash;
 
+use super::path::{bit, branch_hash, leaf_hash};
 use super::proof::{Proof, Terminal};
-
-/// The hash of a leaf: `H("printsy/leaf", path, value)`.
-#[must_use]
-pub fn leaf_hash(path: &Hash, value: &[u8]) -> Hash {
-    tagged(Tag::Leaf, &[&path.0, value])
-}
-
-/// The hash of a branch: `H("printsy/branch", left, right)`.
-pub(super) fn branch_hash(left: &Hash, right: &Hash) -> Hash {
-    tagged(Tag::Branch, &[&left.0, &right.0])
-}
 
 /// A set of entries by path, with its root. Cloning shares everything.
 #[derive(Clone, Debug, Default)]
@@ -192,14 +182,4 @@ impl Node {
 fn new_leaf((path, value): Change) -> Option<Arc<Leaf>> {
     let value = value?;
     Some(Arc::new(Leaf { hash: leaf_hash(&path, &value), path, value }))
-}
-
-/// Bit `depth` of a path, most significant first.
-///
-/// # Panics
-/// Beyond 255, which two distinct paths never reach.
-pub(super) fn bit(path: &Hash, depth: usize) -> bool {
-    let byte = path.0[depth >> 3];
-    let mask = 0x80u8 >> (depth & 7);
-    byte & mask != 0
 }

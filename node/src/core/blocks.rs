@@ -7,49 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use printsy_consensus::{CheckedBlock, CheckedHeader, Fault, Hash, HeaderError, Inserted, PublicKey, Rule};
-use printsy_ledger::{Advance, InsertError, LedgerError, TemplateError, Tip};
+use printsy_ledger::{Advance, InsertError, LedgerError, TemplateError};
 use printsy_p2p::{Misbehaviour, PeerKey, Verdict};
 
 use super::Core;
-use super::event::{BlockSource, Effect, Gossiped, TemplateRefusal, Ticket};
+use super::event::{BlockAnswer, BlockSource, BlockVerdict, Effect, Gossiped, TemplateRefusal, Ticket};
 
 /// How many blocks and headers from the future wait for their time at the most: more are dropped, and come again
 /// with the blocks after them.
 const MAX_HELD: usize = 64;
 /// How long the verdict on an announcement may take, ms: as long as gossip waits for it.
 const VERDICT_WITHIN_MS: u64 = 8_000;
-
-/// What a node makes of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BlockVerdict {
-    /// It is on the chain.
-    Accepted,
-    /// It is kept, but another branch has more work.
-    Stale,
-    /// It was there.
-    Duplicate,
-    /// Its time is not yet here: it is kept and looked at again.
-    Held,
-    /// The block before it is not known.
-    UnknownParent,
-    /// It breaks a rule.
-    Refused,
-}
-
-/// What a caller is told about a block.
-#[derive(Clone, Debug)]
-pub struct BlockAnswer {
-    /// What became of it.
-    pub verdict: BlockVerdict,
-    /// The rule it breaks.
-    pub rule: Option<Rule>,
-    /// Why, in a sentence.
-    pub reason: Option<String>,
-    /// Its id.
-    pub id: Hash,
-    /// The tip after it.
-    pub tip: Tip,
-}
 
 /// An announcement whose block is on its way: its verdict waits for that.
 #[derive(Debug)]
@@ -248,7 +216,9 @@ impl Core {
                 self.judge_announcement(from, &error);
                 match error {
                     HeaderError::UnknownParent { .. } => self.ask_headers(from.peer),
-                    HeaderError::FromFuture { .. } => self.held.keep(self.due(&header), id, Early::Header(Box::new(header))),
+                    HeaderError::FromFuture { .. } => {
+                        self.held.keep(self.due(&header), id, Early::Header(Box::new(header)))
+                    }
                     _ => {}
                 }
             }
@@ -291,11 +261,7 @@ impl Core {
     }
 
     /// A template for a miner.
-    pub(super) fn make_template(
-        &mut self,
-        ticket: Ticket,
-        miner: PublicKey,
-    ) -> Result<(), LedgerError> {
+    pub(super) fn make_template(&mut self, ticket: Ticket, miner: PublicKey) -> Result<(), LedgerError> {
         if self.sync_state().is_syncing() {
             self.effects.push(Effect::TemplateAnswer(ticket, Err(TemplateRefusal::Syncing)));
             return Ok(());

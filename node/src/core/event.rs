@@ -1,16 +1,16 @@
-//! What happens to a node, and what it then has done.
+//! What happens to a node, and what it then has done: the vocabulary between the core and its drivers.
+//!
+//! Plain data. What was checked in isolation comes checked; what could not be comes with the reason and with who
+//! sent it.
 
 use std::sync::Arc;
 
 use printsy_consensus::{
     BlockCheckError, BlockError, CheckedBlock, CheckedHeader, CheckedTransaction, Hash, HeaderError,
-    PublicKey, SignedHeader,
+    PublicKey, Rule, SignedHeader,
 };
-use printsy_ledger::Template;
+use printsy_ledger::{AdmitError, Admitted, Template, Tip};
 use printsy_p2p::{MessageKey, Misbehaviour, PeerKey, Request, RequestFailure, RequestKey, Status, Verdict};
-
-use super::blocks::BlockAnswer;
-use super::orders::OrderAnswer;
 
 /// Names a caller on this machine who waits for an answer; numbered by the driver, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -159,6 +159,55 @@ pub enum Event {
         /// What it answered.
         answer: PeerAnswer,
     },
+}
+
+/// What a caller is told about an order.
+pub type OrderAnswer = Result<(Hash, Admitted), OrderRefusal>;
+
+/// Why a caller's order is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderRefusal {
+    /// It breaks a rule, or this node has no room for it.
+    #[error(transparent)]
+    Admit(#[from] AdmitError),
+    /// A peer has proved more header work: this node does not yet have the chain.
+    #[error("this node is syncing and will not take orders yet")]
+    Syncing,
+    /// The index is too far behind, or failed.
+    #[error("this node stopped taking orders: {0}")]
+    Storage(String),
+}
+
+/// What a node makes of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockVerdict {
+    /// It is on the chain.
+    Accepted,
+    /// It is kept, but another branch has more work.
+    Stale,
+    /// It was there.
+    Duplicate,
+    /// Its time is not yet here: it is kept and looked at again.
+    Held,
+    /// The block before it is not known.
+    UnknownParent,
+    /// It breaks a rule.
+    Refused,
+}
+
+/// What a caller is told about a block.
+#[derive(Clone, Debug)]
+pub struct BlockAnswer {
+    /// What became of it.
+    pub verdict: BlockVerdict,
+    /// The rule it breaks.
+    pub rule: Option<Rule>,
+    /// Why, in a sentence.
+    pub reason: Option<String>,
+    /// Its id.
+    pub id: Hash,
+    /// The tip after it.
+    pub tip: Tip,
 }
 
 /// A template and its name, or why there is none.

@@ -25,12 +25,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use printsy_consensus::Hash;
 use printsy_ledger::{Ledger, LedgerError};
 
-pub use blocks::{BlockAnswer, BlockVerdict};
 pub use event::{
-    BlockSource, Bodies, Effect, Event, Gossiped, OrderSource, OrdersFailure, PeerAnswer, TemplateAnswer,
-    TemplateRefusal, Ticket,
+    BlockAnswer, BlockSource, BlockVerdict, Bodies, Effect, Event, Gossiped, OrderAnswer, OrderRefusal,
+    OrderSource, OrdersFailure, PeerAnswer, TemplateAnswer, TemplateRefusal, Ticket,
 };
-pub use orders::{OrderAnswer, OrderRefusal};
 pub use sync::SyncState;
 
 use blocks::{Announced, Held};

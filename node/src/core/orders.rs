@@ -2,29 +2,12 @@
 //!
 //! A refused order goes no further: it is not gossiped, and no template will ever hold it.
 
-use printsy_consensus::{CheckedTransaction, Hash};
-use printsy_ledger::{AdmitError, Admitted, Origin};
+use printsy_consensus::CheckedTransaction;
+use printsy_ledger::{Admitted, Origin};
 use printsy_p2p::Verdict;
 
-use super::event::{Effect, Gossiped, OrderSource, OrdersFailure, Ticket};
+use super::event::{Effect, Gossiped, OrderAnswer, OrderRefusal, OrderSource, OrdersFailure, Ticket};
 use super::{Core, MAX_INDEX_LAG_ROWS};
-
-/// What a caller is told about an order.
-pub type OrderAnswer = Result<(Hash, Admitted), OrderRefusal>;
-
-/// Why a caller's order is not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OrderRefusal {
-    /// It breaks a rule, or this node has no room for it.
-    #[error(transparent)]
-    Admit(#[from] AdmitError),
-    /// A peer has proved more header work: this node does not yet have the chain.
-    #[error("this node is syncing and will not take orders yet")]
-    Syncing,
-    /// The index is too far behind, or failed.
-    #[error("this node stopped taking orders: {0}")]
-    Storage(String),
-}
 
 impl Core {
     /// Orders, checked: admit each, publish what is new, answer.

@@ -296,7 +296,10 @@ impl Core {
     /// branch that registered new ones they are what leads there, otherwise anybody with a key could make them.
     fn insert_answered(&mut self, header: &CheckedHeader) -> Result<Inserted, InsertError> {
         let is_stranger = !self.ledger.may_mine(&header.header().miner);
-        if is_stranger && self.strangers.len() >= MAX_STRANGERS && self.ledger.tree().get(&header.id()).is_none() {
+        if is_stranger
+            && self.strangers.len() >= MAX_STRANGERS
+            && self.ledger.tree().get(&header.id()).is_none()
+        {
             return Err(InsertError::Full);
         }
         let inserted = self.ledger.insert_header(*header, self.now)?;

@@ -41,7 +41,9 @@ pub(crate) struct Mining {
 
 /// Starts mining, until the handle's node ends or the task is aborted.
 pub(crate) fn spawn(node: NodeHandle, mining: Mining, stop: watch::Receiver<bool>) -> JoinHandle<()> {
-    tokio::spawn(async move { Driver { node, mining: Arc::new(mining), stop, last_refusal: None }.run().await })
+    tokio::spawn(
+        async move { Driver { node, mining: Arc::new(mining), stop, last_refusal: None }.run().await },
+    )
 }
 
 struct Driver {

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use printsy_consensus::codec;
-use printsy_consensus::{CheckedHeader, CheckedTransaction, Hash, SignedHeader, Transaction, check_transactions};
+use printsy_consensus::{
+    CheckedHeader, CheckedTransaction, Hash, SignedHeader, Transaction, check_transactions,
+};
 use printsy_ledger::Reader;
 use printsy_p2p::{Event as NetworkEvent, PeerKey, RequestFailure, RequestKey, Response};
 use rayon::prelude::*;
