@@ -1,4 +1,8 @@
 //! Genesis: the file that names a network, rules G1 to G10, and block 0 (protocol section 7).
+//!
+//! A [`Genesis`] has passed every G rule: its fields are private and `new` and `from_json` are its only makers. Unknown
+//! keys of the file are errors, since a misspelt rule would make another network. What the parameters mean stands in
+//! `params`.
 
 use serde::{Deserialize, Serialize};
 

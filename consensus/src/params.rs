@@ -1,4 +1,7 @@
 //! A network's parameters: what its genesis fixes for good (protocol section 7).
+//!
+//! Plain data with its bytes, in the order of those bytes. Whether values make a network is `genesis`' question (G1 to
+//! G10); this file only answers who is a registrar, an issuer, or a development network.
 
 use crate::codec::{Decode, Encode, List};
 use crate::key::PublicKey;

@@ -3,16 +3,14 @@
 //! An extension is a reorganisation with nothing to disconnect: one path for mined, gossiped, synced and
 //! submitted blocks.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use printsy_consensus::{
-    Action, Applied, Block, BlockError, BlockUndo, CheckedBlock, CheckedTransaction, Diff, Hash, Overlay,
-    Placed, PublicKey, Rule, Staged, StateTree, StateView, TipMove, codec, verify_and_apply_block,
+    Applied, Block, BlockError, BlockUndo, CheckedBlock, CheckedTransaction, Diff, Hash, Overlay, Placed,
+    Staged, StateTree, StateView, TipMove, codec, verify_and_apply_block,
 };
 
 use crate::error::LedgerError;
-use crate::history::{images_of, recount_holdings};
 use crate::ledger::{Ledger, chain};
 use crate::mempool::Notice;
 use crate::published::Tip;
@@ -52,7 +50,7 @@ struct Verified {
 }
 
 /// Why a move is not made.
-enum MoveError {
+pub(crate) enum MoveError {
     /// A block of it is invalid.
     Refused(Hash, Box<BlockError>),
     /// A body that should be at hand is not.
@@ -73,7 +71,8 @@ impl Ledger {
     /// When this returns, every change in it is on disk.
     ///
     /// # Errors
-    /// This node's trouble, after which it must stop: what was journalled is kept.
+    /// This node's trouble, after which it must stop: what was journalled is kept. So too where the index stopped
+    /// following: rows would pile up in memory with every block.
     pub fn advance(&mut self, is_synced: bool, now: u64) -> Result<Advance, LedgerError> {
         let mut advance = Advance::default();
         while let Some(mut tip_move) = self.tree.next_move(&self.tip.id()) {
@@ -84,7 +83,7 @@ impl Ledger {
                 Ok(verified) => advance.changes.push(self.commit_move(verified, is_synced, now)?),
                 Err(MoveError::Refused(id, error)) => {
                     self.tree.invalidate(&id);
-                    self.bodies.take(&id);
+                    self.bodies.drop_unwanted(&self.tree);
                     advance.refused.push((id, *error));
                 }
                 Err(MoveError::Lost(id)) => self.tree.body_lost(&id),
@@ -167,8 +166,8 @@ impl Ledger {
     }
 
     /// The body of a block to connect: from the cache, or from the journal if it was on the chain before.
-    fn body(&self, id: &Hash) -> Result<Arc<CheckedBlock>, MoveError> {
-        if let Some(block) = self.bodies.get(id) {
+    pub(crate) fn body(&self, id: &Hash) -> Result<Arc<CheckedBlock>, MoveError> {
+        if let Some(block) = self.bodies.get(id).or_else(|| self.connected.get(id)) {
             return Ok(block.clone());
         }
         let Some(position) = self.positions.get(id) else { return Err(MoveError::Lost(*id)) };
@@ -178,22 +177,6 @@ impl Ledger {
         Ok(Arc::new(block.map_err(|error| LedgerError::journal(*id, height, error))?))
     }
 
-    /// Recounts, from the blocks of the chain, the holdings that a block is refused by, and corrects the index.
-    /// Says whether anything was wrong.
-    fn recount_holdings_of(&self, id: &Hash, error: &BlockError) -> Result<bool, MoveError> {
-        let block = self.body(id)?;
-        let mut suspects: BTreeMap<PublicKey, BTreeSet<u64>> = BTreeMap::new();
-        for tx in suspects_in(&block, error) {
-            suspects.entry(*tx.sender()).or_default().extend(images_of(tx.action()));
-        }
-        let reader = self.reader();
-        let mut is_wrong = false;
-        for (account, images) in &suspects {
-            is_wrong |= recount_holdings(&reader, &self.index, account, images)?;
-        }
-        Ok(is_wrong)
-    }
-
     /// Journals a verified move, then publishes it.
     fn commit_move(
         &mut self,
@@ -201,6 +184,7 @@ impl Ledger {
         is_synced: bool,
         now: u64,
     ) -> Result<TipChange, LedgerError> {
+        self.index.check()?;
         let tip = self.tip_after(&verified);
         let final_height = self.final_height_at(&tip, is_synced);
         let appended = self.journal.append(&commit_of(&verified, final_height))?;
@@ -217,13 +201,6 @@ impl Ledger {
         let block = &verified.connected.last().expect("a move to more work connects a block").0;
         let work = self.tree.work(&block.id()).expect("what is connected is in the tree");
         Tip { header: *block.header(), work }
-    }
-
-    /// The greatest `tip height - finality_depth` ever held while synced.
-    fn final_height_at(&self, tip: &Tip, is_synced: bool) -> u64 {
-        let depth = u64::from(self.params().finality_depth);
-        let reached = if is_synced { tip.height().saturating_sub(depth) } else { 0 };
-        self.final_height.max(reached)
     }
 
     fn write_headers(&self, verified: &Verified, positions: &[u64]) -> Result<(), LedgerError> {
@@ -273,6 +250,7 @@ impl Ledger {
         drop(published);
         for block in &connected {
             self.bodies.take(&block.id());
+            self.connected.keep(block);
         }
         let disconnected = disconnected.into_iter().map(|(id, _, _)| id).collect();
         Ok(TipChange { disconnected, connected, notices })
@@ -293,37 +271,23 @@ impl Ledger {
         self.mempool.tip_moved(&chain, diff, &confirmed, returned, now)
     }
 
-    /// The orders that left the chain with a block and did not come back with another.
+    /// The orders that left the chain with a block and did not come back with another. Those of blocks connected
+    /// lately are at hand as they were checked; the signatures of others are verified again.
     fn returned(&self, disconnected: &[(Hash, u64, Block)], diff: &Diff) -> Vec<CheckedTransaction> {
-        let transactions = disconnected.iter().rev().flat_map(|(_, _, block)| &block.transactions);
-        let left = transactions
-            .filter(|tx| diff.unconfirmed.contains(&(tx.body.expires_at, tx.body.txid())))
-            .cloned();
-        let checked =
-            printsy_consensus::check_transactions(self.params(), &self.genesis.hash(), left.collect());
-        checked.into_iter().flatten().collect()
-    }
-
-    /// Makes final what is deep enough, where no block has come to do so: after a long sync.
-    pub fn settle(&mut self, is_synced: bool) {
-        let final_height = self.final_height_at(&self.tip, is_synced);
-        if final_height > self.final_height {
-            self.finalise(final_height);
-            let snapshot = self.snapshot();
-            self.published.write().snapshot = snapshot;
+        let left = |expires_at, txid| diff.unconfirmed.contains(&(expires_at, txid));
+        let mut returned = Vec::new();
+        for (id, _, block) in disconnected.iter().rev() {
+            if let Some(block) = self.connected.get(id) {
+                let orders = block.transactions().iter().filter(|tx| left(tx.expires_at(), tx.txid()));
+                returned.extend(orders.cloned());
+                continue;
+            }
+            let orders = block.transactions.iter().filter(|tx| left(tx.body.expires_at, tx.body.txid()));
+            let orders = orders.cloned().collect();
+            let checked = printsy_consensus::check_transactions(self.params(), &self.genesis.hash(), orders);
+            returned.extend(checked.into_iter().flatten());
         }
-    }
-
-    /// Makes a height final: branches that do not hold it are forgotten.
-    pub(crate) fn finalise(&mut self, final_height: u64) {
-        if final_height <= self.final_height {
-            return;
-        }
-        let Some(id) = self.tree.ancestor(&self.tip.id(), final_height) else { return };
-        self.tree.finalise(&id);
-        self.final_height = final_height;
-        self.state.confirmed.forget_below(final_height);
-        self.positions.retain(|id, _| self.tree.get(id).is_some());
+        returned
     }
 }
 
@@ -337,20 +301,6 @@ fn commit_of(verified: &Verified, final_height: u64) -> Commit {
         disconnect: verified.disconnected.iter().map(|(id, ..)| *id).collect(),
         connect: connect.collect(),
         final_height,
-    }
-}
-
-/// The transactions of a block whose senders' holdings may be why it is refused.
-fn suspects_in<'a>(block: &'a CheckedBlock, error: &BlockError) -> Vec<&'a CheckedTransaction> {
-    let transactions = block.transactions().iter();
-    match (error, error.rule()) {
-        (BlockError::Transaction { txid, .. }, Some(Rule::S5 | Rule::S9)) => {
-            transactions.filter(|tx| tx.txid() == *txid).collect()
-        }
-        (BlockError::StateRoot { .. }, _) => {
-            transactions.filter(|tx| matches!(tx.action(), Action::Review { .. })).collect()
-        }
-        _ => Vec::new(),
     }
 }
 

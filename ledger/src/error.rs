@@ -1,4 +1,7 @@
 //! What can go wrong with a ledger: all of it this node's trouble, none of it a peer's.
+//!
+//! Rules that blocks and orders break have errors of their own (`BlockError`, `AdmitError`) and never come here. After
+//! one of these the node stops, with the exit code that the kind of trouble has.
 
 use printsy_consensus::{BlockError, Hash, ViewError};
 

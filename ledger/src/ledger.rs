@@ -11,10 +11,11 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use printsy_consensus::{
     BlockError, CheckedBlock, CheckedHeader, CheckedTransaction, Genesis, Hash, HeaderError, HeaderTree,
-    Inserted, Params, PublicKey, StateView, verify_miner,
+    Inserted, Params, PublicKey, StateView, block_bytes, verify_miner,
 };
 
 use crate::bodies::Bodies;
+use crate::connected::ConnectedBlocks;
 use crate::error::LedgerError;
 use crate::mempool::{AdmitError, Admitted, Chain, Mempool, Origin};
 use crate::published::{Published, Snapshot, Tip};
@@ -22,28 +23,32 @@ use crate::reader::Reader;
 use crate::rows::transaction_key;
 use crate::state::{ChainState, LedgerView};
 use crate::status::{Change, Status};
-use crate::store::{Checkpoint, HeaderFile, Journal, StoreError};
+use crate::store::{Checkpoint, Disk, HeaderFile, Journal, StoreError};
 use crate::template::{Template, TemplateBuilder};
 
 /// How many headers the tree holds at the most: those not final, and those ahead of the bodies while syncing.
-/// About half a gigabyte; beyond it no header is taken until bodies catch up.
+/// About half a gigabyte; beyond it no header is taken until bodies catch up, but for those on the tip.
 pub const MAX_TREE_HEADERS: usize = 1_000_000;
 
 /// The ledger.
 #[derive(Debug)]
 pub struct Ledger {
     pub(crate) genesis: Arc<Genesis>,
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) journal: Journal,
     pub(crate) headers: HeaderFile,
     pub(crate) index: Arc<Checkpoint>,
     pub(crate) tree: HeaderTree,
+    pub(crate) max_headers: usize,
     pub(crate) state: ChainState,
     pub(crate) tip: Tip,
     pub(crate) final_height: u64,
     /// Where the journal has blocks that are not final, whether or not they are on the chain now.
     pub(crate) positions: HashMap<Hash, u64>,
     pub(crate) bodies: Bodies,
+    pub(crate) connected: ConnectedBlocks,
     pub(crate) mempool: Mempool,
+    pub(crate) recount_budget: usize,
     pub(crate) template: Option<TemplateBuilder>,
     pub(crate) templated_orders: u64,
     pub(crate) published: Arc<RwLock<Published>>,
@@ -56,7 +61,7 @@ pub enum InsertError {
     #[error(transparent)]
     Header(#[from] HeaderError),
     /// The tree is full; bodies have to catch up first.
-    #[error("the header tree holds {MAX_TREE_HEADERS} headers, as many as it takes")]
+    #[error("the header tree holds as many headers as it takes")]
     Full,
 }
 
@@ -122,37 +127,69 @@ impl Ledger {
 
     /// Places a header in the tree. `now` is this node's clock, ms.
     ///
+    /// A child of the tip is always taken, however full the tree is: whoever fills it with headers alone must not
+    /// stop the chain from growing, and each such child has done its work.
+    ///
     /// # Errors
     /// [`InsertError`]; nothing is remembered of a header that was refused.
     pub fn insert_header(&mut self, header: CheckedHeader, now: u64) -> Result<Inserted, InsertError> {
-        if self.tree.len() >= MAX_TREE_HEADERS && self.tree.get(&header.id()).is_none() {
+        let is_on_tip = header.header().parent == self.tip.id();
+        let is_full = self.tree.len() >= self.max_headers && !is_on_tip;
+        if is_full && self.tree.get(&header.id()).is_none() {
             return Err(InsertError::Full);
         }
         Ok(self.tree.insert(header, now)?)
     }
 
-    /// Whether this node has the block's body, or knows it to be invalid and wants none.
+    /// Whether this node wants the block's body: it has its header and not its body, does not know it to be
+    /// invalid, and has room.
     #[must_use]
     pub fn needs_body(&self, id: &Hash) -> bool {
-        self.tree.get(id).is_some() && !self.tree.has_body(id) && !self.tree.is_invalid(id)
+        let is_wanted = !self.tree.has_body(id) && !self.tree.is_invalid(id);
+        is_wanted && self.bodies.has_room_for(id, &self.tree)
     }
 
     /// Notes that a block is invalid by what is in it alone, and so is all that descends from it, for good.
     pub fn condemn(&mut self, id: &Hash) {
         self.tree.invalidate(id);
+        self.bodies.drop_unwanted(&self.tree);
     }
 
     /// Keeps the body of a header in the tree until the chain needs it.
+    ///
+    /// A second valid signature under a known id is ignored: the body is kept under the header of the tree, the
+    /// first, which is what is journalled and served. The body itself is as good: were it not taken, a miner that
+    /// signs twice could show a node a header whose body nobody has.
     pub fn add_body(&mut self, block: Arc<CheckedBlock>) {
         let id = block.id();
         if !self.needs_body(&id) {
             return;
         }
-        let dropped = self.bodies.insert(block);
+        let Some(block) = self.under_known_header(block) else { return };
+        let dropped = self.bodies.insert(block, &self.tree, &self.tip.id());
         self.tree.body_arrived(&id);
         for id in dropped {
             self.tree.body_lost(&id);
         }
+    }
+
+    /// The block with the header that the tree has of it.
+    fn under_known_header(&self, block: Arc<CheckedBlock>) -> Option<Arc<CheckedBlock>> {
+        let known = self.tree.get(&block.id())?.signed();
+        if block.header().signed() == known {
+            return Some(block);
+        }
+        let bytes = block_bytes(known, block.transactions());
+        let same: HashMap<Hash, _> = block.transactions().iter().map(|tx| (tx.leaf(), tx)).collect();
+        let same = |leaf: &Hash| same.get(leaf).copied().cloned();
+        CheckedBlock::check(self.params(), &self.genesis.hash(), bytes, &same).ok().map(Arc::new)
+    }
+
+    /// Bounds the header tree and the bodies off the chain otherwise than [`MAX_TREE_HEADERS`] and
+    /// [`crate::MAX_SIDE_BODY_BYTES`], for a machine with less memory.
+    pub fn set_bounds(&mut self, headers: usize, body_bytes: usize) {
+        self.max_headers = headers;
+        self.bodies.set_bound(body_bytes);
     }
 
     /// Admits an order to the mempool and, where it is new or refused, notes its status.
@@ -182,7 +219,7 @@ impl Ledger {
 
     /// Whether the chain has this order, or it is displaced and tried again: that it cannot be admitted once
     /// more is then no news of it.
-    fn is_kept(&self, txid: &Hash) -> bool {
+    pub(crate) fn is_kept(&self, txid: &Hash) -> bool {
         self.mempool.is_parked(txid) || matches!(self.index.get(&transaction_key(txid)), Ok(Some(_)))
     }
 
@@ -265,7 +302,7 @@ impl Ledger {
         self.published.write().statuses.note(order, Change { status, time, block: None, reason });
     }
 
-    fn publish_mempool(&mut self) {
+    pub(crate) fn publish_mempool(&mut self) {
         let changed = self.mempool.take_changed();
         if !changed.is_empty() {
             self.published.write().mirror(&self.mempool, &changed);
@@ -288,12 +325,15 @@ impl Ledger {
         self.index.failed()
     }
 
-    /// Writes the checkpoint to the end, so that the next start has nothing to catch up with.
+    /// A clean stop: keeps the orders that wait for the next start, and writes the checkpoint to the end, so that
+    /// it has nothing to catch up with. Call it last: what comes after is not kept.
     ///
     /// # Errors
-    /// Where the index fails; nothing is lost, the next start catches up from the journal.
+    /// Where the disk or the index fails. Of the chain nothing is lost, the next start catches up from the journal.
     pub fn close(&self) -> Result<(), StoreError> {
-        self.index.flush_now()
+        let kept = self.keep_orders();
+        let flushed = self.index.flush_now();
+        kept.and(flushed)
     }
 }
 

@@ -11,13 +11,18 @@
 
 mod advance;
 mod bodies;
+mod connected;
 mod error;
+mod finality;
 mod history;
+mod kept;
 mod ledger;
 mod mempool;
+mod open;
 mod published;
 mod reader;
 mod recent;
+mod recount;
 mod recover;
 mod rows;
 mod state;
@@ -26,16 +31,18 @@ pub mod store;
 mod template;
 
 pub use advance::{Advance, TipChange};
-pub use bodies::MAX_SIDE_BODY_BYTES;
+pub use bodies::{BRANCH_FACTOR, MAX_SIDE_BODY_BYTES};
+pub use connected::MAX_CONNECTED_BYTES;
 pub use error::LedgerError;
 pub use history::Confirmed;
 pub use ledger::{InsertError, Ledger, MAX_TREE_HEADERS, TemplateError};
 pub use mempool::{
     AdmitError, Admitted, Chain, EXPIRY_MARGIN, MAX_BYTES, MAX_PARKED, MAX_PER_ACCOUNT, MAX_TRANSACTIONS,
-    Mempool, Notice, Origin, Outcome,
+    Mempool, Notice, Origin, Outcome, RESERVED_PLACES,
 };
+pub use open::OpenReport;
 pub use published::{Snapshot, Tip};
 pub use reader::{Availability, EditionNumbers, Order, Reader, StoredBlock};
-pub use recover::OpenReport;
+pub use recount::MAX_RECOUNT_TRANSACTIONS;
 pub use status::{Change, MAX_CHANGES, MAX_STORIES, MAX_STORY_BYTES, Status, Story};
 pub use template::Template;

@@ -1,4 +1,8 @@
 //! Reading the ledger from other threads: the live state through one lock, blocks through the journal.
+//!
+//! A [`Reader`] is cheap to clone and never waits for the thread that owns the ledger, except for the moment in which
+//! a finished move is published. What it reads from the disk may be newer than the snapshot it began with: it then says
+//! that nothing is there, never something wrong.
 
 use std::sync::Arc;
 

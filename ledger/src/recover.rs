@@ -1,4 +1,4 @@
-//! Opening: load the checkpoint, then apply the journal's moves after it, undo included.
+//! Recovery: load the checkpoint, then apply the journal's moves after it, undo included.
 //!
 //! The journal is the truth. A checkpoint whose state does not have the root of its block's header, or that
 //! cannot be read, is thrown away and made again from the journal; the chain that results is the same.
@@ -14,71 +14,24 @@ use printsy_consensus::{
 
 use crate::advance::placed;
 use crate::bodies::Bodies;
+use crate::connected::ConnectedBlocks;
 use crate::error::LedgerError;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, MAX_TREE_HEADERS};
 use crate::mempool::Mempool;
+use crate::open::OpenReport;
 use crate::published::{Published, Snapshot, Tip};
+use crate::recount::MAX_RECOUNT_TRANSACTIONS;
 use crate::rows::{BlockRow, MoveRows, STATE, block_key, decode_row, state_key};
 use crate::state::{ChainState, LedgerView};
 use crate::store::{
-    Checkpoint, Disk, HeaderFile, HeaderRecord, Index, Journal, JournalReader, Layer, Mark, StoreError,
-    StoredMove,
+    Checkpoint, Disk, HeaderFile, HeaderRecord, Journal, JournalReader, Layer, Mark, StoreError, StoredMove,
 };
 
 /// How many rows the index may lag while the journal is applied, so that memory stays bounded.
 const MAX_RECOVERY_LAG_ROWS: usize = 200_000;
 
-/// What opening found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenReport {
-    /// The height of the checkpoint it began from.
-    pub checkpoint_height: u64,
-    /// How many moves of the journal were applied after it.
-    pub moves_applied: u64,
-    /// Whether the checkpoint was thrown away, and why.
-    pub rebuilt: Option<String>,
-    /// The height it came to.
-    pub height: u64,
-}
-
-impl Ledger {
-    /// Opens the ledger of a network on a disk and an index, or begins it.
-    ///
-    /// # Errors
-    /// Where the disk fails, is damaged, or belongs to another network or a newer program.
-    pub fn open(
-        genesis: Arc<Genesis>,
-        disk: Arc<dyn Disk>,
-        index: Arc<dyn Index>,
-    ) -> Result<(Self, OpenReport), LedgerError> {
-        let headers = HeaderFile::open(disk.clone())?;
-        let (checkpoint, mark) = Checkpoint::open(disk.clone(), index, genesis.hash(), headers.clone())?;
-        let journal = Journal::open(disk, genesis.hash(), mark.map_or(0, |mark| mark.journal_end))?;
-        let mut recovery = Recovery::new(genesis, headers, Arc::new(checkpoint), journal.reader());
-        let mut report = OpenReport { checkpoint_height: 0, moves_applied: 0, rebuilt: None, height: 0 };
-        let resumed = match mark {
-            Some(mark) => recovery.resume(&mark, &mut report).map_err(Some),
-            None => Err(None),
-        };
-        let tree = match resumed {
-            Ok(tree) => tree,
-            Err(why) => {
-                if let Some(why) = &why {
-                    tracing::warn!(%why, "the checkpoint is of no use; making it again from the journal");
-                }
-                report = OpenReport { checkpoint_height: 0, moves_applied: 0, rebuilt: why, height: 0 };
-                recovery.begin()?;
-                recovery.replay(0, &mut report)?
-            }
-        };
-        let ledger = recovery.into_ledger(journal, tree)?;
-        report.height = ledger.tip.height();
-        Ok((ledger, report))
-    }
-}
-
 /// A chain on its way from a checkpoint to the end of the journal.
-struct Recovery {
+pub(crate) struct Recovery {
     genesis: Arc<Genesis>,
     headers: HeaderFile,
     index: Arc<Checkpoint>,
@@ -89,7 +42,7 @@ struct Recovery {
 }
 
 impl Recovery {
-    fn new(
+    pub(crate) fn new(
         genesis: Arc<Genesis>,
         headers: HeaderFile,
         index: Arc<Checkpoint>,
@@ -101,14 +54,14 @@ impl Recovery {
 
     /// Goes on from the checkpoint: loads it, and applies what the journal has after it. What is wrong is said in
     /// a sentence: all is then made again from the journal.
-    fn resume(&mut self, mark: &Mark, report: &mut OpenReport) -> Result<HeaderTree, String> {
+    pub(crate) fn resume(&mut self, mark: &Mark, report: &mut OpenReport) -> Result<HeaderTree, String> {
         self.load(mark)?;
         report.checkpoint_height = mark.height;
         self.replay(mark.journal_end, report).map_err(|error| error.to_string())
     }
 
     /// Applies the journal's moves from a commit's end on, and makes the header tree.
-    fn replay(&mut self, from: u64, report: &mut OpenReport) -> Result<HeaderTree, LedgerError> {
+    pub(crate) fn replay(&mut self, from: u64, report: &mut OpenReport) -> Result<HeaderTree, LedgerError> {
         for stored in self.journal.clone().moves(from) {
             self.apply(&stored?)?;
             report.moves_applied += 1;
@@ -121,7 +74,7 @@ impl Recovery {
     }
 
     /// Begins at genesis, with an empty index.
-    fn begin(&mut self) -> Result<(), LedgerError> {
+    pub(crate) fn begin(&mut self) -> Result<(), LedgerError> {
         self.index.clear()?;
         self.state = ChainState { tree: self.genesis.state().clone(), ..ChainState::default() };
         self.final_height = 0;
@@ -337,23 +290,32 @@ impl Recovery {
         }
     }
 
-    fn into_ledger(self, journal: Journal, tree: HeaderTree) -> Result<Ledger, LedgerError> {
+    pub(crate) fn into_ledger(
+        self,
+        disk: Arc<dyn Disk>,
+        journal: Journal,
+        tree: HeaderTree,
+    ) -> Result<Ledger, LedgerError> {
         let unfinal = self.headers_up(self.final_height.max(1))?;
         let positions = unfinal.iter().map(|record| (record.signed.header.id(), record.position)).collect();
         let (final_height, state) = (self.final_height, self.state);
         let snapshot = Snapshot::new(self.tip, final_height, state.tree.clone(), state.miners.clone());
         Ok(Ledger {
             genesis: self.genesis,
+            disk,
             journal,
             headers: self.headers,
             index: self.index,
             tree,
+            max_headers: MAX_TREE_HEADERS,
             state,
             tip: self.tip,
             final_height,
             positions,
             bodies: Bodies::default(),
+            connected: ConnectedBlocks::default(),
             mempool: Mempool::default(),
+            recount_budget: MAX_RECOUNT_TRANSACTIONS,
             template: None,
             templated_orders: 0,
             published: Arc::new(RwLock::new(Published::new(snapshot))),

@@ -135,6 +135,9 @@ fn a_template_holds_no_more_of_one_sender_than_the_rule() {
 }
 
 /// B1.
+/// What a block of 65,536 bytes has for all but registrars, for whose actions the rest is kept.
+const FOR_ALL: usize = 65_536 - 8_192;
+
 #[test]
 fn a_template_fits_the_largest_block_and_the_rest_follows() {
     let genesis = genesis_with(|params| params.max_block_bytes = 65_536);
@@ -151,9 +154,9 @@ fn a_template_fits_the_largest_block_and_the_rest_follows() {
     let mut confirmed = Vec::new();
     while !node.ledger.mempool().is_empty() {
         let block = node.mine(&mut world, "miner-1");
-        assert!(block.bytes().len() <= 65_536);
+        assert!(block.bytes().len() <= FOR_ALL);
         let is_last = block.transactions().len() == node.ledger.mempool().len();
-        assert!(is_last || block.bytes().len() + largest > 65_536, "as much as fits");
+        assert!(is_last || block.bytes().len() + largest > FOR_ALL, "as much as fits");
         confirmed.extend(block.transactions().iter().map(CheckedTransaction::txid));
         if confirmed.len() == block.transactions().len() {
             assert!(confirmed.contains(&orders[45].txid()), "a small order goes where a large one does not");
@@ -177,7 +180,7 @@ fn a_template_fills_a_block_to_the_byte() {
     node.give(&first);
     let write = |len: usize| order(&genesis, 2, "alice", review(1, 5, &vec![b'x'; len]));
     let empty = write(0).bytes().len();
-    let mut room = 65_536 - EMPTY_BLOCK_BYTES;
+    let mut room = FOR_ALL - EMPTY_BLOCK_BYTES;
     while room > 2 * (empty + 1_024) {
         let order = write(1_024);
         room -= order.bytes().len();
@@ -191,10 +194,26 @@ fn a_template_fills_a_block_to_the_byte() {
         node.admit(order).unwrap();
     }
     let block = node.mine(&mut world, "miner-1");
-    assert_eq!(block.bytes().len(), 65_536);
+    assert_eq!(block.bytes().len(), FOR_ALL);
     assert_eq!(node.ledger.mempool().len() - block.transactions().len(), 1);
     assert!(node.give(&block).refused.is_empty());
     assert!(node.waits(&too_much));
+}
+
+#[test]
+fn a_flood_does_not_keep_a_registrar_out_of_the_block() {
+    let genesis = genesis_with(|params| params.max_block_bytes = 65_536);
+    let mut world = World::new(&genesis);
+    let mut node = Node::new(&genesis);
+    for cart in 0..45u64 {
+        let lines: Vec<(u64, u32)> = (0..256).map(|line| (cart * 256 + line, 1)).collect();
+        node.admit(&order(&genesis, 1, "alice", purchase(&lines, 0))).unwrap();
+    }
+    let registrars = order(&genesis, 1, "registrar", list(90_000, "seller", 9, 4));
+    node.admit(&registrars).unwrap();
+    let block = node.mine(&mut world, "miner-1");
+    assert!(block.transactions().iter().any(|tx| tx.txid() == registrars.txid()));
+    assert!(node.give(&block).refused.is_empty());
 }
 
 #[test]

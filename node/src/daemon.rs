@@ -1,4 +1,7 @@
 //! The daemon: a configuration becomes a running node, until a signal or its own trouble ends it.
+//!
+//! It opens and locks the datadir, starts the [`Node`], says where it is to be reached, and stops it in good order. A
+//! second signal ends everything at once, which loses nothing that was answered.
 
 use std::sync::Arc;
 

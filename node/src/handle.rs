@@ -2,7 +2,9 @@
 //!
 //! Cheap to clone. Checking in isolation happens here, off the core's thread.
 
-use std::collections::{HashMap, VecDeque};
+mod templates;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,9 +24,7 @@ use crate::core::{
     TemplateRefusal, Ticket,
 };
 use crate::metrics::Metrics;
-
-/// How many templates are remembered for `submitBlock`, oldest out first: some minutes of one a second.
-const MAX_TEMPLATES: usize = 256;
+use templates::{Moment, Templates, Turns};
 
 /// How many peers' heights are remembered at the most: far more than there are peers.
 const MAX_PEER_HEIGHTS: usize = 1_024;
@@ -79,25 +79,6 @@ pub(crate) struct Waiting {
     pub(crate) templates: HashMap<Ticket, oneshot::Sender<TemplateAnswer>>,
 }
 
-#[derive(Debug, Default)]
-struct Templates {
-    by_id: HashMap<Hash, Arc<Template>>,
-    order: VecDeque<Hash>,
-}
-
-impl Templates {
-    fn keep(&mut self, id: Hash, template: Arc<Template>) {
-        if self.by_id.insert(id, template).is_none() {
-            self.order.push_back(id);
-        }
-        if self.order.len() > MAX_TEMPLATES
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.by_id.remove(&oldest);
-        }
-    }
-}
-
 /// The handle.
 #[derive(Clone, Debug)]
 pub struct NodeHandle {
@@ -119,6 +100,7 @@ pub(crate) struct Shared {
     /// The height each peer last spoke of.
     pub(crate) peer_heights: Mutex<HashMap<PeerKey, u64>>,
     templates: Mutex<Templates>,
+    turns: Turns,
 }
 
 impl NodeHandle {
@@ -141,6 +123,7 @@ impl NodeHandle {
             sync: watch::Sender::new(SyncState::Synced),
             peer_heights: Mutex::default(),
             templates: Mutex::default(),
+            turns: Turns::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -249,21 +232,59 @@ impl NodeHandle {
         Ok(admitted)
     }
 
-    /// A template for a miner, and the name under which it may be submitted.
+    /// A template for a miner, and the name under which it may be submitted: a new one, or the one it was told
+    /// within the last second if that is as good.
     ///
     /// # Errors
     /// Why there is none; `None` where the node is stopping.
     pub async fn template(&self, miner: PublicKey) -> Option<Result<(Hash, Arc<Template>), TemplateRefusal>> {
+        if self.shared.events.is_closed() {
+            return None;
+        }
+        if self.sync_state().is_syncing() {
+            return Some(Err(TemplateRefusal::Syncing));
+        }
+        if let Some(told) = self.shared.templates.lock().again(&miner, &self.moment()) {
+            return Some(Ok(told));
+        }
+        let place = self.shared.turns.join(miner);
+        let mut refused = place.turn().await;
+        // What the callers before this one were told may do for it.
+        let asked = self.moment();
+        if let Some(told) = self.shared.templates.lock().again(&miner, &asked) {
+            return Some(Ok(told));
+        }
+        if let Some((_, refusal)) = refused.as_ref().filter(|(changes, _)| *changes == asked.changes) {
+            return Some(Err(refusal.clone()));
+        }
+        Some(match self.new_template(miner).await? {
+            Ok((id, template)) => {
+                let template = Arc::new(template);
+                self.shared.templates.lock().keep(id, template.clone(), asked);
+                Ok((id, template))
+            }
+            Err(refusal) => {
+                // Syncing ends without a change; who may mine changes with the tip alone.
+                let lasts = matches!(refusal, TemplateRefusal::Miner(_));
+                *refused = lasts.then(|| (asked.changes, refusal.clone()));
+                Err(refusal)
+            }
+        })
+    }
+
+    /// A template made now, which is not remembered: for who submits the block itself.
+    pub(crate) async fn new_template(&self, miner: PublicKey) -> Option<TemplateAnswer> {
         let ticket = self.ticket();
         let (sender, answer) = oneshot::channel();
         self.shared.waiting.lock().templates.insert(ticket, sender);
         self.send(Event::Template { ticket, miner }).await?;
-        let answer = answer.await.ok()?;
-        Some(answer.map(|(id, template)| {
-            let template = Arc::new(template);
-            self.shared.templates.lock().keep(id, template.clone());
-            (id, template)
-        }))
+        answer.await.ok()
+    }
+
+    fn moment(&self) -> Moment {
+        // Counted first: what changes after it is taken for news.
+        let changes = *self.shared.changes.borrow();
+        Moment { tip: self.shared.reader.snapshot().tip.id(), changes, now_ms: self.shared.clock.now() }
     }
 
     /// Submits the nonce found for a template of this node, with the miner's signature.
@@ -276,8 +297,7 @@ impl NodeHandle {
         nonce: u64,
         signature: Signature,
     ) -> Result<Submission, SubmitError> {
-        let template = self.shared.templates.lock().by_id.get(id).cloned();
-        let template = template.ok_or(SubmitError::UnknownTemplate)?;
+        let template = self.shared.templates.lock().get(id).ok_or(SubmitError::UnknownTemplate)?;
         let mut header = template.header;
         header.nonce = nonce;
         let header = SignedHeader { header, signature };

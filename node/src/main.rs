@@ -1,4 +1,6 @@
 //! `printsyd`: the program of one node. All of it is in the library; this is the way in and the way out.
+//!
+//! Exit codes and their meaning: `exit`. Options: `cli` and `config`.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,7 @@
 //! A running node, put together from its parts: what the daemon and the tests start and stop.
+//!
+//! The order of starting is the order of dependence: ledger, network, servers, core, miner. The order of stopping is
+//! that of promises: servers first, so that whoever waits is answered, and the core last.
 
 use std::path::PathBuf;
 use std::sync::Arc;

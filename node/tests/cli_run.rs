@@ -9,7 +9,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use printsy_consensus::{Action, Body, Line, SecretKey, codec};
 use program::{Running, printsyd, run};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn text(path: &Path) -> &str {
@@ -89,7 +91,7 @@ fn what_init_prepares_runs_without_being_told_anything() {
     for _ in 0..2 {
         let mut node = Running::start(printsyd(home.path(), &["run", "--log-format", "json"]));
         let line = node.wait_for("\"ready\"");
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let line: Value = serde_json::from_str(&line).unwrap();
         let address: SocketAddr = line["rpc"].as_str().unwrap().parse().unwrap();
         assert!(get(address, "/readyz").starts_with("HTTP/1.1 200"));
         assert_eq!(node.stop_by("TERM").0, 0);
@@ -117,4 +119,75 @@ fn a_configuration_that_moves_its_own_datadir_is_refused() {
     fs::create_dir_all(&datadir).unwrap();
     fs::write(datadir.join("printsyd.toml"), "[storage]\ndatadir = \"elsewhere\"\n").unwrap();
     run(printsyd(home.path(), &["run"])).refuses(3, &["printsyd.toml", "storage.datadir", "--config"]);
+}
+
+/// Calls a method of the node's RPC: its result.
+fn call(address: SocketAddr, method: &str, params: Value) -> Value {
+    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let length = body.len();
+    write!(
+        stream,
+        "POST / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let (_, answer) = text.split_once("\r\n\r\n").unwrap();
+    let mut answer: Value = serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert!(answer.get("error").is_none(), "{method}: {answer}");
+    answer["result"].take()
+}
+
+/// A signed purchase on the network of `--dev`, as an RPC takes it.
+fn purchase(image: u64, quantity: u32, reference: u8) -> String {
+    let genesis = printsy_node::dev::genesis();
+    let alice = SecretKey::development("alice");
+    let lines = vec![Line { image, quantity }].try_into().unwrap();
+    let action = Action::Purchase { lines, total: 0 };
+    let body = Body { sender: alice.public_key(), reference: [reference; 16], expires_at: 300, action };
+    hex::encode(codec::encode(&body.sign(&genesis.hash(), &alice)))
+}
+
+#[test]
+fn what_was_answered_survives_kill_nine() {
+    let home = TempDir::new().unwrap();
+    let datadir = home.path().join("kept");
+    let line = ["run", "--dev", "--datadir", text(&datadir), "--rpc-listen", "127.0.0.1:0"];
+    let start = || {
+        let mut node = Running::start(printsyd(home.path(), &line));
+        let address = address_in(&node.wait_for("is ready at http://"));
+        (node, address)
+    };
+    let available = |address| call(address, "isAvailable", json!([25]));
+    // Orders and blocks, then killed; dropping the handle sends SIGKILL.
+    let (node, address) = start();
+    let mut sold = 0;
+    for reference in 1..=5 {
+        sold += u32::from(reference);
+        let status = call(address, "executeTransaction", json!([purchase(25, reference.into(), reference)]));
+        assert_eq!(status["status"], "included", "{status}");
+    }
+    call(address, "generateBlocks", json!([20]));
+    let before = available(address);
+    assert_eq!((&before["sold"], &before["remaining"]), (&json!(sold), &json!(100 - sold)), "{before}");
+    drop(node);
+    // Started again: the same answer of the same tip. Killed right after an answer, with nothing in between.
+    let (node, address) = start();
+    assert_eq!(available(address), before);
+    let made = call(address, "generateBlocks", json!([3]));
+    drop(node);
+    let (node, address) = start();
+    let after = available(address);
+    assert_eq!(after["tip"], made["tip"], "the block that was answered");
+    assert_eq!((&after["sold"], &after["lastBlock"]), (&before["sold"], &before["lastBlock"]));
+    // And right after an order was answered as included.
+    let status = call(address, "executeTransaction", json!([purchase(25, 7, 9)]));
+    drop(node);
+    let (node, address) = start();
+    let after = available(address);
+    assert_eq!((&after["sold"], &after["lastBlock"]["hash"]), (&json!(sold + 7), &status["block"]["hash"]));
+    assert_eq!(node.stop_by("TERM").0, 0);
 }

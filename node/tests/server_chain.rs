@@ -7,7 +7,7 @@ mod support;
 use printsy_consensus::{Hash, Header, Target, block_message, codec};
 use serde_json::{Value, json};
 
-use server_support::{address, error, result, serving};
+use server_support::{address, error, get, result, serving};
 use support::{key, mine, network, purchase};
 
 fn miner(name: &str) -> String {
@@ -119,6 +119,45 @@ async fn a_template_ground_elsewhere_becomes_a_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn asking_for_templates_spoils_none_that_is_worked_on() {
+    let genesis = network("dev-flood", |_| {});
+    let node = serving(&genesis, |_| {}).await;
+    let ask = async || result(address(&node), "getBlockTemplate", json!([miner("miner-1")])).await;
+    let work = ask().await;
+    let made = metric(&node, "printsy_template_made_total").await;
+    // Well within five seconds: what others ask, and what changes meanwhile, leaves the template good.
+    for reference in 1..=20 {
+        let order = purchase(&genesis, "alice", u64::from(reference), 1, reference);
+        support::submit(node.handle(), &order).await.unwrap();
+        let crowd = (0..20).map(|_| ask());
+        let told = futures::future::join_all(crowd).await;
+        if reference == 1 {
+            assert_eq!(told[0]["transactions"], 1, "the first changes are told at once");
+            assert!(told.iter().all(|template| *template == told[0]), "the crowd is told one template");
+        }
+    }
+    let made = metric(&node, "printsy_template_made_total").await - made;
+    assert!(made <= 10, "400 questions cost the core {made} templates");
+    let (_, nonce, signature) = solve(&work, "miner-1");
+    let found = json!({ "templateId": work["templateId"], "nonce": nonce, "signature": signature });
+    assert_eq!(result(address(&node), "submitBlock", found).await["verdict"], "accepted");
+    let next = ask().await;
+    assert_eq!(
+        (&next["height"], &next["transactions"]),
+        (&json!(2), &json!(20)),
+        "a new tip, a new template"
+    );
+    node.stop().await.unwrap();
+}
+
+async fn metric(node: &printsy_node::node::Node, name: &str) -> u64 {
+    let metrics = get(address(node), "/metrics").await.body;
+    let line =
+        metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{metrics}"));
+    line.trim().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_block_contains_is_a_verdict_and_never_an_error() {
     let genesis = network("dev-verdicts", |_| {});
     let node = serving(&genesis, |_| {}).await;
@@ -158,7 +197,7 @@ async fn blocks_are_generated_on_demand_on_a_development_network() {
 
     let keyless = serving(&genesis, |options| options.generate_key = None).await;
     let refused = error(address(&keyless), "generateBlocks", json!([1])).await;
-    assert_eq!(refused["code"], 1008, "{refused}");
+    assert_eq!(refused["code"], 4001, "{refused}");
     keyless.stop().await.unwrap();
 }
 
@@ -183,12 +222,33 @@ async fn generating_stops_where_time_does_and_goes_on_when_the_clock_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_clock_is_not_set_to_a_time_that_would_stop_the_chain() {
+    let genesis = network("dev-absurd", |_| {});
+    let node = serving(&genesis, |_| {}).await;
+    let (now, day) = (node.handle().clock().now(), 24 * 3_600_000);
+    let years = 3_650 * day;
+    for absurd in [0, now - years - day, now + years + day, (1 << 53) - 1] {
+        let refused = error(address(&node), "setClock", json!([absurd])).await;
+        assert_eq!(refused["code"], -32602, "{refused}");
+        assert!(refused["message"].as_str().unwrap().contains("within ten years"), "{refused}");
+        assert!(node.handle().clock().now().abs_diff(now) < day, "the clock is as it was");
+    }
+    // The bound is to the machine's time, not to what was set before.
+    for far in [now + years - day, now + years - 1, now - years + day] {
+        assert!(result(address(&node), "setClock", json!([far])).await["ms"].as_u64().unwrap() >= far);
+    }
+    let refused = error(address(&node), "setClock", json!([now + years + day])).await;
+    assert_eq!(refused["code"], -32602, "{refused}");
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shop_s_network_neither_generates_nor_turns_its_clock() {
     let genesis = network("shop", |json| json["admission"] = json!("registered"));
     let node = serving(&genesis, |_| {}).await;
     for (method, params) in [("generateBlocks", json!([1])), ("setClock", json!([1]))] {
         let refused = error(address(&node), method, params).await;
-        assert_eq!((&refused["code"], &refused["data"]["reason"]), (&json!(1008), &json!("notAuthorized")));
+        assert_eq!((&refused["code"], &refused["data"]["reason"]), (&json!(4001), &json!("unauthorized")));
     }
     assert_eq!(support::height(node.handle()), 0);
     node.stop().await.unwrap();

@@ -165,6 +165,49 @@ async fn bodies_are_bounded_with_and_without_a_length() {
     node.stop().await.unwrap();
 }
 
+/// An upload under way: its head was read, and so much of its body was sent.
+async fn upload(address: std::net::SocketAddr, length: &str, sent: usize) -> tokio::net::TcpStream {
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\
+         Expect: 100-continue\r\n{length}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut go_on = [0; 25];
+    socket.read_exact(&mut go_on).await.unwrap();
+    assert!(go_on.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&go_on));
+    socket.write_all(&vec![b' '; sent]).await.unwrap();
+    socket
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_uploads_do_not_shut_large_calls_out() {
+    let node = node().await;
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        idle.push(upload(address(&node), "Content-Length: 16777216", 1_000).await);
+        idle.push(upload(address(&node), "Transfer-Encoding: chunked", 0).await);
+    }
+    let call = r#"{"jsonrpc":"2.0","id":1,"method":"getChain"}"#;
+    let large = format!("{call}{}", " ".repeat(16 << 20));
+    assert_eq!(post(address(&node), &large).await.status, 200);
+    drop(idle);
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_upload_that_stops_loses_its_place() {
+    let node = node().await;
+    let begin = tokio::time::Instant::now();
+    let mut stalled = upload(address(&node), "Content-Length: 16777216", 8 << 20).await;
+    let mut answer = Vec::new();
+    let read = stalled.read_to_end(&mut answer);
+    tokio::time::timeout(server_support::PATIENCE, read).await.unwrap().unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+    assert!(begin.elapsed() < std::time::Duration::from_secs(20), "{:?}", begin.elapsed());
+    node.stop().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_beyond_the_bound_waits_for_a_place() {
     let genesis = network("dev-places", |_| {});

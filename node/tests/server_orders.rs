@@ -367,7 +367,8 @@ async fn a_thousand_orders_of_one_call_are_all_confirmed() {
     let outcomes = outcomes.as_array().unwrap();
     assert_eq!(outcomes.len(), 1_000);
     for (image, outcome) in outcomes.iter().enumerate() {
-        assert_eq!(outcome["status"], "included", "{outcome}");
+        // The first are final by the time that the last are in a block, where orders come slower than blocks.
+        assert!(["included", "final"].contains(&outcome["status"].as_str().unwrap()), "{outcome}");
         assert_eq!(outcome["editions"], json!([{ "image": image, "from": 1, "to": 1 }]));
     }
     assert_eq!(

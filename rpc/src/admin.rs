@@ -1,4 +1,6 @@
 //! The methods that work on development networks alone: blocks on demand, and a clock to turn.
+//!
+//! Types only; the node refuses them on other networks, and from other machines.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,6 @@
 //! The methods about the chain and its network: tip, rules, peers, miners, mempool. Types only.
+//!
+//! Heights and times are numbers, hashes and keys are text, and every struct stands in the order in which it is shown.
 
 use printsy_consensus::{Admission, Catalogue, GenesisMiner, Params};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,6 @@
 //! What a command becomes: lines, totals, expiry, a signed transaction. Pure; nothing is asked or sent here.
+//!
+//! What it needs to know of the chain is given to it, so that what is signed can be tested without a node.
 
 use anyhow::{Context, Result, bail, ensure};
 use printsy_consensus::{

@@ -1,4 +1,7 @@
 //! One node, asked and sent to: what the network is, what an order needs to know, the order itself.
+//!
+//! Every command goes through one: it asks once for the network and its rules, and refuses well-known keys where they
+//! guard nothing.
 
 use anyhow::{Context, Result};
 use printsy_consensus::{Action, Hash, SecretKey, codec};

@@ -1,4 +1,8 @@
 //! Changes staged over a state: view + diff = view.
+//!
+//! A [`Diff`] holds absolute values, so that applying it twice is applying it once and later diffs simply win. An
+//! [`Overlay`] is a diff in the making; [`Staged`] reads through it, so that the rules see what was staged before.
+//! Nothing here verifies anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 

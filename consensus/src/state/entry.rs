@@ -1,4 +1,7 @@
 //! The entries of the state, their keys and their bytes (protocol section 6).
+//!
+//! An entry appears when it is first touched; only a revoked miner's disappears. Values are what the root commits to;
+//! [`Holding`] is derived from the blocks and stands outside of it. Where entries are held is `tree`'s business.
 
 use bincode::de::Decoder;
 use bincode::enc::Encoder;

@@ -1,4 +1,6 @@
 //! What the state tree and its proofs share: the hashes of leaves and branches, and the bits of a path.
+//!
+//! Nothing else: `tree` builds with them, `proof` checks with them, and both must agree to the bit.
 
 use crate::hash::{Hash, Tag, tagged};
 

@@ -1,4 +1,7 @@
 //! Proofs of presence and absence against a state root (protocol section 6).
+//!
+//! A proof is what someone with only a header needs: the siblings along a path, and what stands at its end. Verifying
+//! one needs no tree. `tree` makes them.
 
 use bincode::de::Decoder;
 use bincode::enc::Encoder;

@@ -4,10 +4,13 @@
 //! keeps the entries independent of one another.
 
 use printsy_consensus::{
-    Action, CheckedTransaction, Line, PublicKey, Rule, StateError, StateView, verify_transaction,
+    Action, CheckedTransaction, Line, MAX_TRANSACTION_BYTES, PublicKey, Rule, StateError, StateView,
+    verify_transaction,
 };
 
-use super::{Chain, EXPIRY_MARGIN, MAX_BYTES, MAX_PER_ACCOUNT, MAX_TRANSACTIONS, Mempool, pending};
+use super::{
+    Chain, EXPIRY_MARGIN, MAX_BYTES, MAX_PER_ACCOUNT, MAX_TRANSACTIONS, Mempool, RESERVED_PLACES, pending,
+};
 
 /// Why an order is not admitted now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,10 +120,12 @@ impl Mempool {
     /// Bounded in count, bytes and per account.
     fn verify_room(&self, tx: &CheckedTransaction) -> Result<(), AdmitError> {
         let full = |what| Err(AdmitError::Full { what });
-        if self.entries.len() >= MAX_TRANSACTIONS {
+        // Nobody's flood keeps a registrar from stopping it.
+        let reserved = if pending::action_key(tx.action()).is_some() { RESERVED_PLACES } else { 0 };
+        if self.entries.len() >= MAX_TRANSACTIONS + reserved {
             return full("as many orders wait as it takes");
         }
-        if self.bytes.saturating_add(tx.bytes().len()) > MAX_BYTES {
+        if self.bytes.saturating_add(tx.bytes().len()) > MAX_BYTES + reserved * MAX_TRANSACTION_BYTES {
             return full("as many bytes wait as it takes");
         }
         if self.pending.orders(tx.sender()) >= MAX_PER_ACCOUNT as u64 {

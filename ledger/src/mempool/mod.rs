@@ -24,6 +24,8 @@ pub const MAX_TRANSACTIONS: usize = 50_000;
 pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// How many orders of one account wait at the most, so that no single one fills the pool.
 pub const MAX_PER_ACCOUNT: usize = 2_000;
+/// How many registrars' actions wait beyond those bounds at the most.
+pub const RESERVED_PLACES: usize = 256;
 /// How many displaced orders are kept for another try at the most.
 pub const MAX_PARKED: usize = 10_000;
 /// An order that expires in fewer blocks than this is refused: nobody holds the last copies with orders that
@@ -46,6 +48,15 @@ pub enum Admitted {
     New,
     /// It was there.
     Known,
+}
+
+/// How an order is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It waits, and came from there.
+    Waiting(Origin),
+    /// It is displaced, and tried again with each block.
+    Parked,
 }
 
 /// What became of an order when the tip moved.
@@ -141,6 +152,13 @@ impl Mempool {
     /// last, so that it changes no terms under a buyer in the same block.
     pub fn iter(&self) -> impl Iterator<Item = &CheckedTransaction> {
         self.order.values().filter_map(|txid| self.get(txid))
+    }
+
+    /// All that is kept: what waits, in the order of [`Mempool::iter`], and what is parked.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Standing, &CheckedTransaction)> {
+        let entries = self.order.values().filter_map(|txid| self.entries.get(txid));
+        let waiting = entries.map(|entry| (Standing::Waiting(entry.origin), &entry.tx));
+        waiting.chain(self.parked.values().map(|tx| (Standing::Parked, tx)))
     }
 
     /// How many copies of an image waiting purchases hold.

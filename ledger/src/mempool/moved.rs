@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 
 use printsy_consensus::{CheckedTransaction, Diff, Hash, PublicKey, StateError, StateKey, StateView};
 
-use super::{AdmitError, Chain, Entry, MAX_PARKED, Mempool, Notice, Origin, Outcome, REPUBLISH_AFTER_MS};
+use super::{
+    AdmitError, Chain, Entry, MAX_PARKED, Mempool, Notice, Origin, Outcome, REPUBLISH_AFTER_MS, Standing,
+};
 
 impl Mempool {
     /// The tip moved: `diff` is what changed, `confirmed` what the new blocks hold, `disconnected` what was in
@@ -117,6 +119,32 @@ impl Mempool {
             Ok(()) => notices.push(Notice { order: tx, outcome: Outcome::Returned }),
             Err(error) => self.park(tx, error, notices),
         }
+    }
+
+    /// Takes back an order that was kept over a stop of the node, and says what became of it. The expiry margin
+    /// is not asked for: the order passed it when it came.
+    pub(crate) fn restore(
+        &mut self,
+        chain: &Chain<'_, impl StateView>,
+        tx: &CheckedTransaction,
+        standing: Standing,
+    ) -> Notice {
+        let is_known = self.entries.contains_key(&tx.txid());
+        let result = if is_known { Ok(()) } else { self.return_to_pool(chain, tx, 0) };
+        let Err(error) = result else {
+            if let (Standing::Waiting(origin), Some(entry)) = (standing, self.entries.get_mut(&tx.txid())) {
+                entry.origin = origin;
+            }
+            return Notice { order: tx.clone(), outcome: Outcome::Returned };
+        };
+        let mut notices = Vec::new();
+        let is_expired = matches!(error, AdmitError::State(StateError::Expired { .. }));
+        if standing == Standing::Parked || is_not_yet(&error) || is_expired {
+            self.park(tx.clone(), error, &mut notices);
+        } else {
+            notices.push(Notice { order: tx.clone(), outcome: Outcome::Dropped(error) });
+        }
+        notices.pop().expect("either branch gives a notice")
     }
 
     /// Keeps an order that a reorganisation made invalid for another try, if there is room and time for one.

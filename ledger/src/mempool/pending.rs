@@ -1,4 +1,7 @@
 //! What the waiting orders hold between them: the sums that keep them independent of one another.
+//!
+//! Each sum is exact: what `add` adds, `subtract` takes away, and what is zero is not kept. Whether an order fits beside
+//! them is asked in `admit`.
 
 use std::collections::HashMap;
 use std::hash::Hash as StdHash;

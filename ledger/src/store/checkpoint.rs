@@ -229,6 +229,14 @@ impl Checkpoint {
         self.writer.queue.lock().last_mark
     }
 
+    /// Whether the writing goes on.
+    ///
+    /// # Errors
+    /// What ended it.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.writer.queue.lock().failed.clone().map_or(Ok(()), Err)
+    }
+
     /// What ended all writing, in words, if something did: the node must stop. [`Self::flush_now`] answers the
     /// error itself.
     #[must_use]

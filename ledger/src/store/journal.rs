@@ -22,7 +22,7 @@ use super::segment::{HEADER_LEN, SEGMENT_BYTES, Segments, encode_header, file_na
 /// memory twice.
 const APPEND_BYTES: usize = 8 << 20;
 
-/// One net move of the tip.
+/// One net move of the tip; one without blocks makes a height final.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Commit {
     /// The blocks taken off, first the old tip.
@@ -109,6 +109,12 @@ impl Journal {
     #[must_use]
     pub fn reader(&self) -> JournalReader {
         JournalReader::new(Arc::clone(&self.segments))
+    }
+
+    /// Whether an append failed, so that only a new start can tell what is there.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.is_poisoned
     }
 
     /// Makes a commit durable.

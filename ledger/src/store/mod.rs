@@ -21,6 +21,7 @@ mod journal;
 mod memory_disk;
 mod memory_index;
 mod note;
+pub(crate) mod orders;
 mod reader;
 mod recovery;
 mod redo;

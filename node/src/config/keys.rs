@@ -197,7 +197,7 @@ pub static LOG_FILTER: Key = Key {
     flag: Some("--log"),
     shape: Shape::Text,
     expects: "a filter like info or info,printsy_p2p=debug",
-    default: Some(r#""info,libp2p_gossipsub=error""#),
+    default: Some(r#""info,libp2p_gossipsub=error,libp2p_kad=error""#),
     example: "",
     about: "Which events are logged, to standard error.",
 };

@@ -13,6 +13,7 @@ use printsy_p2p::{Misbehaviour, PeerKey, Request, RequestFailure};
 
 use super::Core;
 use super::event::{BlockSource, Bodies, Effect};
+use super::peers::Peer;
 use super::sync::Asked;
 
 /// How many bodies are on their way at once at the most, from all peers together.
@@ -33,6 +34,9 @@ const PEERS_PER_BODY: usize = 3;
 const FAILED_PAUSE_MS: u64 = 2_000;
 /// The most doublings of that pause.
 const MAX_FAILURES: u32 = 5;
+
+/// In which order peers are asked: by failures, then who did not show the block, then how busy it is, then its key.
+type Order = (u32, bool, usize, PeerKey);
 
 /// Bodies on their way: when each was last asked for, and of whom.
 #[derive(Debug, Default)]
@@ -61,6 +65,10 @@ impl InFlight {
 
     fn is_asked_of(&self, id: &Hash, peer: PeerKey) -> bool {
         self.by_id.get(id).is_some_and(|(_, peers)| peers.contains(&peer))
+    }
+
+    fn is_asked(&self, id: &Hash) -> bool {
+        self.by_id.contains_key(id)
     }
 
     /// Whether a body should be asked for now: for the first time, or of one peer more.
@@ -96,7 +104,7 @@ impl Core {
         let best = self.plan.ids.iter().take(BODY_WINDOW).copied();
         let others = self.ledger.tree().missing_bodies(&tip, OTHER_BRANCHES);
         let mut seen = BTreeSet::new();
-        let all = best.chain(others).filter(|id| seen.insert(*id));
+        let all = best.chain(others).filter(|id| seen.insert(*id) && self.ledger.needs_body(id));
         all.filter(|id| self.requests.bodies.is_due(id, self.now)).take(BODY_WINDOW).collect()
     }
 
@@ -124,7 +132,6 @@ impl Core {
     /// The peer that should be asked first of those that should have the first of the wanted bodies, and which of
     /// them to ask it for: who failed least, then who showed that very block, then who is asked least.
     fn assign(&self, wanted: &[Hash]) -> Option<(PeerKey, Vec<Hash>)> {
-        const { assert!(BODIES_PER_REQUEST <= MAX_BLOCKS) };
         let first = wanted.first()?;
         let mut candidates: Vec<_> = self
             .peers
@@ -133,15 +140,30 @@ impl Core {
             .map(|(key, peer)| ((peer.failures, !peer.has_shown(first), self.body_requests(key), key), peer))
             .collect();
         candidates.sort_by_key(|(order, _)| *order);
-        candidates.into_iter().find_map(|((_, _, busy, key), peer)| {
-            let height = |id: &Hash| self.ledger.tree().get(id).map_or(u64::MAX, |h| h.header().height);
-            let has = |id: &&Hash| {
-                peer.height >= height(id)
-                    && !peer.is_lacking(id)
-                    && !self.requests.bodies.is_asked_of(id, key)
+        let height = |id: &Hash| self.ledger.tree().get(id).map_or(u64::MAX, |h| h.header().height);
+        let is_known = |peer: &Peer, id: &Hash| peer.height >= height(id);
+        // Gossip tells of the first peer alone that announced a block. If that one withholds it, anybody may have
+        // it; likewise near the tip, where asking in vain costs little.
+        let is_synced = !self.sync_state().is_syncing();
+        let is_asked = |id: &Hash| self.requests.bodies.is_asked(id);
+        let is_hoped = |_: &Peer, id: &Hash| is_synced || is_asked(id) || self.peers.is_missed(id);
+        let chosen = self.choose(&candidates, wanted, is_known);
+        chosen.or_else(|| self.choose(&candidates, wanted, is_hoped))
+    }
+
+    fn choose(
+        &self,
+        candidates: &[(Order, &Peer)],
+        wanted: &[Hash],
+        may_have: impl Fn(&Peer, &Hash) -> bool,
+    ) -> Option<(PeerKey, Vec<Hash>)> {
+        const { assert!(BODIES_PER_REQUEST <= MAX_BLOCKS) };
+        candidates.iter().find_map(|((_, _, busy, key), peer)| {
+            let is_due = |id: &&Hash| {
+                may_have(peer, id) && !peer.is_lacking(id) && !self.requests.bodies.is_asked_of(id, *key)
             };
-            let ids: Vec<Hash> = wanted.iter().filter(has).take(BODIES_PER_REQUEST).copied().collect();
-            (busy < BODY_REQUESTS_PER_PEER && !ids.is_empty()).then_some((key, ids))
+            let ids: Vec<Hash> = wanted.iter().filter(is_due).take(BODIES_PER_REQUEST).copied().collect();
+            (*busy < BODY_REQUESTS_PER_PEER && !ids.is_empty()).then_some((*key, ids))
         })
     }
 
@@ -173,11 +195,9 @@ impl Core {
                 }
             }
         }
-        if let Some(peer) = self.peers.get_mut(peer) {
-            asked.iter().filter(|id| !got.contains(*id)).for_each(|id| peer.lacks(*id));
-            if !got.is_empty() {
-                peer.failures = 0;
-            }
+        self.peers.lacks(peer, asked.iter().filter(|id| !got.contains(*id)).copied());
+        if let Some(peer) = self.peers.get_mut(peer).filter(|_| !got.is_empty()) {
+            peer.failures = 0;
         }
         Ok(())
     }
@@ -185,11 +205,11 @@ impl Core {
     pub(super) fn miss_bodies(&mut self, peer: PeerKey, asked: &[Hash], failure: RequestFailure) {
         tracing::debug!(peer = peer.0, %failure, "a peer gave no bodies");
         let now = self.now;
-        let Some(peer) = self.peers.get_mut(peer) else { return };
-        peer.not_before = now.saturating_add(FAILED_PAUSE_MS << peer.failures);
+        let Some(known) = self.peers.get_mut(peer) else { return };
+        known.not_before = now.saturating_add(FAILED_PAUSE_MS << known.failures);
         if failure != RequestFailure::Busy {
-            peer.failures = (peer.failures + 1).min(MAX_FAILURES);
-            asked.iter().for_each(|id| peer.lacks(*id));
+            known.failures = (known.failures + 1).min(MAX_FAILURES);
+            self.peers.lacks(peer, asked.iter().copied());
         }
     }
 }

@@ -22,7 +22,7 @@ mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use printsy_consensus::Hash;
+use printsy_consensus::{CheckedTransaction, Hash};
 use printsy_ledger::{Ledger, LedgerError};
 
 pub use event::{
@@ -115,8 +115,10 @@ impl Core {
     /// Time passed: what was held may be due, what was asked may be late, own orders may need saying again.
     fn tick(&mut self) -> Result<(), LedgerError> {
         self.release_held()?;
-        let due = self.ledger.due_orders(self.now);
+        let mut due = self.ledger.due_orders(self.now);
         if !due.is_empty() {
+            // The mempool gives them in no order: same events, same effects.
+            due.sort_unstable_by_key(CheckedTransaction::txid);
             let orders = due.iter().map(|order| order.bytes().to_vec()).collect();
             self.effects.push(Effect::PublishOrders(orders));
         }

@@ -1,4 +1,7 @@
 //! What this node knows of each peer: what it said of its chain, what it has, what it is asked.
+//!
+//! Peers are opaque keys. What they claim is a claim: it decides whom to ask, never what is true. Everything kept of a
+//! peer is bounded, and goes when it disconnects; scores and bans are p2p's.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -9,6 +12,8 @@ use printsy_p2p::{PeerKey, RequestKey};
 const MAX_LACKING: usize = 256;
 /// How many of a peer's announcements are remembered at the most.
 const MAX_SHOWN: usize = 32;
+/// How many blocks are remembered that somebody did not give at the most: several windows of bodies.
+const MAX_MISSED: usize = 1_024;
 /// How long a peer is not asked again for a block it did not have, ms: it may only have been slow or behind.
 const LACKING_FOR_MS: u64 = 5_000;
 
@@ -40,7 +45,7 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Notes that the peer did not have a block when it was asked.
-    pub(super) fn lacks(&mut self, id: Hash) {
+    fn lacks(&mut self, id: Hash) {
         if !self.is_lacking(&id) {
             self.lacking.push_back(id);
         }
@@ -64,6 +69,8 @@ impl Peer {
 #[derive(Debug, Default)]
 pub(super) struct Peers {
     by_key: BTreeMap<PeerKey, Peer>,
+    /// Blocks that a peer did not give of late.
+    missed: BTreeSet<Hash>,
     forget_at: u64,
 }
 
@@ -85,7 +92,24 @@ impl Peers {
         if now >= self.forget_at {
             self.forget_at = now.saturating_add(LACKING_FOR_MS);
             self.by_key.values_mut().for_each(|peer| peer.lacking.clear());
+            self.missed.clear();
         }
+    }
+
+    /// Notes that a peer did not give blocks it was asked for.
+    pub(super) fn lacks(&mut self, key: PeerKey, ids: impl Iterator<Item = Hash>) {
+        let Some(peer) = self.by_key.get_mut(&key) else { return };
+        for id in ids {
+            peer.lacks(id);
+            if self.missed.len() < MAX_MISSED {
+                self.missed.insert(id);
+            }
+        }
+    }
+
+    /// Whether somebody did not give this block of late: others may have it, whatever they are known to have.
+    pub(super) fn is_missed(&self, id: &Hash) -> bool {
+        self.missed.contains(id)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (PeerKey, &Peer)> {

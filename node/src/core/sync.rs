@@ -96,7 +96,8 @@ impl Core {
     /// pending, which was of no use before.
     pub(super) fn watch_progress(&mut self) {
         let is_ahead = self.headers_ahead().is_some();
-        if !is_ahead {
+        // The first look begins the patience, whenever it comes.
+        if !is_ahead || self.progress.at == 0 {
             self.progress.at = self.now;
             self.progress.is_stalled = false;
         } else if !self.progress.is_stalled && self.now.saturating_sub(self.progress.at) > STALLED_AFTER_MS {

@@ -1,4 +1,7 @@
 //! The thread that owns the core: events in, one at a time; effects out, each a call that does not block.
+//!
+//! One event at a time, in the order in which they came; the effects of one are carried out before the next is looked
+//! at. If the core fails or panics the thread ends, everyone who waits is told, and the node stops.
 
 use std::collections::HashMap;
 use std::thread::JoinHandle;

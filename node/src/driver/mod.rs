@@ -1,4 +1,7 @@
 //! The drivers: between the world and the core.
+//!
+//! `core_thread` owns the core; `network` and `serve` stand between it and peers; `miner` is this node's own miner. They
+//! turn the world into events and effects into the world, and decide nothing.
 
 mod core_thread;
 mod miner;

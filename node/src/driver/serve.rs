@@ -1,4 +1,7 @@
 //! What peers ask, answered from the ledger's reader: on the caller's thread, never the core's.
+//!
+//! Answers are bounded by the protocol's limits and read what is published and journalled, so that what a peer is told
+//! is durable. What a request tells of the peer itself becomes an event for the core.
 
 use printsy_consensus::Hash;
 use printsy_ledger::{LedgerError, Reader};

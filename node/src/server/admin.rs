@@ -21,6 +21,9 @@ use crate::handle::Submission;
 
 /// How many blocks in a row may come too late before generating gives up: another miner is faster.
 const MAX_LOST: usize = 16;
+/// How far from the machine's time the clock may be set, ms: ten years. A block's time is a floor for all that
+/// follow, so one block at an absurd time would stop the chain for good.
+const MAX_CLOCK_OFFSET_MS: u64 = 10 * 365 * 24 * 3_600 * 1_000;
 /// What JSON-RPC calls an internal error: here with a sentence, for it is the caller's own network.
 const INTERNAL: i32 = -32603;
 
@@ -79,7 +82,7 @@ impl Serve for GenerateBlocks {
                     hashes.push(answer.id.into());
                     lost = 0;
                 }
-                BlockVerdict::Stale if lost < MAX_LOST => lost += 1,
+                BlockVerdict::Stale | BlockVerdict::Duplicate if lost < MAX_LOST => lost += 1,
                 BlockVerdict::Held => return Err(held(&context, &template, hashes.len())),
                 verdict => {
                     let reason = answer.reason.unwrap_or_default();
@@ -100,8 +103,9 @@ async fn generate(
     generator: &Generator,
 ) -> Result<(BlockAnswer, Arc<Template>), RpcError> {
     let (node, public) = (context.node.clone(), generator.key.public_key());
-    let answer = detached(async move { node.template(public).await }).await?;
+    let answer = detached(async move { node.new_template(public).await }).await?;
     let (_, template) = answer.ok_or_else(errors::stopping)?.map_err(|error| errors::no_template(&error))?;
+    let template = Arc::new(template);
     let nonce = search(context, generator.miner()?, &template).await?;
     let (node, key, found) = (context.node.clone(), generator.key.clone(), template.clone());
     let judged = detached(async move { node.submit_own(&found, nonce, &key).await }).await?;
@@ -132,8 +136,16 @@ async fn search(context: &Arc<Context>, miner: Arc<Miner>, template: &Template) 
 impl Serve for SetClock {
     async fn answer(context: Arc<Context>, params: ClockParams, caller: Caller) -> Result<Clock, RpcError> {
         allow(&context, caller)?;
-        context.node.clock().set(params.ms.get());
-        tracing::warn!(ms = params.ms.get(), "the clock was set by a caller");
+        let ms = params.ms.get();
+        // A clock that nobody has set.
+        let machine_ms = crate::clock::Clock::default().now();
+        if ms.abs_diff(machine_ms) > MAX_CLOCK_OFFSET_MS {
+            return Err(RpcError::invalid_params(format!(
+                "params of setClock: expected a time within ten years of this machine's, {machine_ms} ms, got {ms} ms"
+            )));
+        }
+        context.node.clock().set(ms);
+        tracing::warn!(ms, "the clock was set by a caller");
         Ok(Clock { ms: context.node.clock().now() })
     }
 }

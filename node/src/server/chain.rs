@@ -1,4 +1,7 @@
 //! `getChain`, `getParams`, `getPeers`, `getMiners`, `getMempool`: where this node and its network stand.
+//!
+//! All of it is read from memory but the headers that shares and the final block's hash are counted from. Numbers of one
+//! answer are of one snapshot.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The routes of the one port: JSON-RPC at `/` by POST and WebSocket, health and metrics by GET.
 //!
-//! A body is read here, bounded in size, in time and, where it is large, together with all others; jsonrpsee
-//! only ever sees it whole. What is wrong before there is a call is answered by an HTTP status.
+//! A body is read before the call is looked at, within the bounds of `body`; jsonrpsee only ever sees it whole.
+//! What is wrong before there is a call is answered by an HTTP status.
 
 use std::sync::Arc;
 
@@ -12,24 +12,20 @@ use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use futures::StreamExt;
 use jsonrpsee::core::middleware::RpcServiceBuilder;
 use jsonrpsee::server::{
     BatchRequestConfig, Methods, PingConfig, RegisterMethodError, Server, ServerConfig, ServerHandle,
     StopHandle, TowerService, http as answers, stop_channel, ws,
 };
 use prometheus_client::registry::Registry;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service;
 use tower::layer::util::{Identity, Stack};
 
+use super::body::{BadBody, LargeBodies};
 use super::context::Context;
 use super::gate::GateLayer;
-use super::limits::{
-    BODY_TIME, LARGE_BODIES_KIB, MAX_WEBSOCKETS, SMALL_BODY_BYTES, WEBSOCKET_ANSWERS, WEBSOCKET_BYTES,
-    answer_bytes,
-};
+use super::limits::{LARGE_BODIES_KIB, MAX_WEBSOCKETS, WEBSOCKET_ANSWERS, WEBSOCKET_BYTES, answer_bytes};
 use super::{ServerOptions, health, methods};
 
 type Calls = TowerService<Stack<GateLayer, Identity>, Identity>;
@@ -41,7 +37,7 @@ pub(super) struct Front {
     http: Calls,
     websocket: Calls,
     max_body: u32,
-    large_bodies: Semaphore,
+    large_bodies: LargeBodies,
     sessions: Arc<Semaphore>,
     /// Tells WebSocket sessions to end.
     end: ServerHandle,
@@ -72,7 +68,7 @@ impl Front {
             http: calls(http, methods.clone(), stop.clone()),
             websocket: calls(websocket, methods, stop),
             max_body: options.max_body_bytes,
-            large_bodies: Semaphore::new(LARGE_BODIES_KIB),
+            large_bodies: LargeBodies::new(LARGE_BODIES_KIB),
             sessions: Arc::new(Semaphore::new(MAX_WEBSOCKETS)),
             context,
             registry,
@@ -97,15 +93,6 @@ impl Front {
         let all = u32::try_from(MAX_WEBSOCKETS).expect("a small constant");
         // The semaphore is never closed, so this only ever waits.
         drop(self.sessions.acquire_many(all).await);
-    }
-
-    /// A place for a body of this size among the large ones; `Err` where there is none now.
-    fn place_for(&self, bytes: usize) -> Result<Option<SemaphorePermit<'_>>, StatusCode> {
-        if bytes <= SMALL_BODY_BYTES {
-            return Ok(None);
-        }
-        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-        self.large_bodies.try_acquire_many(kib).map(Some).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
     }
 }
 
@@ -143,16 +130,16 @@ async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
     if length.is_some_and(|length| length > max) {
         return answers::response::too_large(front.max_body).map(Body::new);
     }
-    let _place = match front.place_for(length.unwrap_or(max)) {
-        Ok(place) => place,
-        Err(status) => return (status, "too many large bodies at once\n").into_response(),
-    };
     let (parts, body) = request.into_parts();
-    match timeout(BODY_TIME, read(body, max)).await {
-        Err(_) => (StatusCode::REQUEST_TIMEOUT, "the body took too long\n").into_response(),
-        Ok(Err(BadBody::TooLarge)) => answers::response::too_large(front.max_body).map(Body::new),
-        Ok(Err(BadBody::Broken)) => answers::response::malformed().map(Body::new),
-        Ok(Ok(bytes)) => pass(front.http.clone(), Request::from_parts(parts, Body::from(bytes))).await,
+    match front.large_bodies.read(body, length, max).await {
+        Err(BadBody::Crowded) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once\n").into_response()
+        }
+        Err(BadBody::Slow) => (StatusCode::REQUEST_TIMEOUT, "the body took too long\n").into_response(),
+        Err(BadBody::TooLarge) => answers::response::too_large(front.max_body).map(Body::new),
+        Err(BadBody::Broken) => answers::response::malformed().map(Body::new),
+        // Its place is kept until the call is answered.
+        Ok((bytes, _place)) => pass(front.http.clone(), Request::from_parts(parts, Body::from(bytes))).await,
     }
 }
 
@@ -176,23 +163,4 @@ async fn pass(mut calls: Calls, request: Request) -> Response {
 
 fn length_of(value: &HeaderValue) -> Option<usize> {
     value.to_str().ok()?.parse().ok()
-}
-
-enum BadBody {
-    TooLarge,
-    Broken,
-}
-
-/// A body, whole, of at most `max` bytes.
-async fn read(body: Body, max: usize) -> Result<Vec<u8>, BadBody> {
-    let mut bytes = Vec::new();
-    let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| BadBody::Broken)?;
-        if bytes.len().saturating_add(chunk.len()) > max {
-            return Err(BadBody::TooLarge);
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
 }

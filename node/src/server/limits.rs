@@ -25,13 +25,19 @@ pub(super) const WEBSOCKET_ANSWERS: u32 = 16;
 
 /// Bodies up to this size are always read: [`MAX_CONNECTIONS`] of them are 64 MiB.
 pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
-/// All larger bodies together, while they are read and worked on; in KiB, the unit in which they are counted.
+/// All larger bodies together, what came of them while they are read and whole while they are worked on; in KiB,
+/// the unit in which they are counted.
 pub(super) const LARGE_BODIES_KIB: usize = 256 << 10;
 
 /// How long a request's headers may take, and how long a connection may be idle between requests.
 pub(super) const HEADER_TIME: Duration = Duration::from_secs(20);
 /// How long a request's body may take.
 pub(super) const BODY_TIME: Duration = Duration::from_secs(30);
+/// Within what time a large body grows by one part in [`BODY_GROWTH`]: who sends steadily always does within
+/// [`BODY_TIME`], and who sends much and then waits holds its place no longer than this.
+pub(super) const BODY_GROWTH_TIME: Duration = Duration::from_secs(5);
+/// See [`BODY_GROWTH_TIME`].
+pub(super) const BODY_GROWTH: usize = 8;
 /// The most bytes of a request's headers.
 pub(super) const HEADER_BYTES: usize = 64 << 10;
 /// How long calls may take to end when the server stops.

@@ -3,13 +3,14 @@
 //! It owns no state of the chain: every answer is read from the ledger's reader or given by the core through
 //! the [`NodeHandle`]. What anyone may send is bounded by the table in `limits`.
 //!
-//! - `listen`: connections; `host`: whose pages may call; `http`: the routes; `gate`: bounds on calls
+//! - `listen`: connections; `host`: whose pages may call; `http`: the routes; `body`, `gate`: bounds on calls
 //! - `methods`: how a method is read, run and answered; `context`: what the methods share
 //! - `market`, `orders`, `status`: images and orders; `chain`, `block`: the chain; `mining`, `admin`: blocks
 //! - `errors`: refusals as the interface tells them; `health`: `/livez`, `/readyz`, `/metrics`
 
 mod admin;
 mod block;
+mod body;
 mod chain;
 mod context;
 mod errors;

@@ -97,6 +97,17 @@ fn confirmed_status(
         });
     }
     let is_final = height <= snapshot.final_height;
+    if is_final {
+        let time = finality_time(reader, height)?;
+        let status = TransactionStatus::Final;
+        history.push(StatusChange {
+            status,
+            time,
+            height: Some(height),
+            hash: Some(block.into()),
+            reason: None,
+        });
+    }
     Ok(Status {
         tx_id: (*txid).into(),
         status: if is_final { TransactionStatus::Final } else { TransactionStatus::Included },
@@ -106,6 +117,13 @@ fn confirmed_status(
         editions: editions(confirmed),
         transaction: bytes(codec::encode(&confirmed.transaction)),
     })
+}
+
+/// When a block became final: the time of the block that made it so, or of the tip where a sync jumped over it.
+fn finality_time(reader: &Reader, height: u64) -> Result<u64, LedgerError> {
+    let by = height.saturating_add(u64::from(reader.genesis().params().finality_depth));
+    let by = by.min(reader.snapshot().tip.height());
+    Ok(reader.header_at(by)?.map_or(0, |record| record.signed.header.time))
 }
 
 /// The edition numbers of a purchase, by line.

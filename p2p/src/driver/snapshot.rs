@@ -1,4 +1,7 @@
 //! What others may read of the network at any time, without asking its task.
+//!
+//! The task writes it when something changes; readers take a copy under a lock that is never held across anything that
+//! waits.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 //!
 //! The programs are those of the same build: `cargo test --release --workspace`, the README's own command.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::disallowed_methods, reason = "it times what a person waits for")]
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;

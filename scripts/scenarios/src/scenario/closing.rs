@@ -1,4 +1,7 @@
 //! At the end: one chain everywhere, the same counts everywhere, also after a restart; and a table of them.
+//!
+//! Miners go on mining meanwhile, so tips may differ by a block; counts may not. The node that is restarted is the one
+//! that does not mine.
 
 use anyhow::{Result, ensure};
 use printsy_rpc::HashHex;

@@ -1,4 +1,7 @@
 //! Scenario 1: a valid purchase, sent to a node that does not mine, is confirmed everywhere.
+//!
+//! Bought through the wallet a person would use, on the node that does not mine, so that gossip, mining and validation
+//! by others are all on the way.
 
 use anyhow::Result;
 

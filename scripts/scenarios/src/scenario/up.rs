@@ -1,4 +1,7 @@
 //! Before the scenarios: four nodes of one network, connected, ready, and mining.
+//!
+//! Nothing is acted before each node names the same genesis, has peers, answers that it is ready, and sees the chain
+//! grow.
 
 use anyhow::{Result, ensure};
 use printsy_rpc::NoParams;

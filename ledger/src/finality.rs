@@ -1,0 +1,54 @@
+//! What is final, and how it becomes so: with the block that buries it, or, where none came while the node was
+//! synced, by a commit of its own.
+//!
+//! The final height is as durable as what is told of it: each commit carries it, and nobody is told before the
+//! fdatasync. After a crash it is what was told last, or a commit more; it never falls.
+
+use crate::ledger::Ledger;
+use crate::published::Tip;
+use crate::store::{Commit, Layer, Mark};
+
+impl Ledger {
+    /// The greatest `tip height - finality_depth` ever held while synced.
+    pub(crate) fn final_height_at(&self, tip: &Tip, is_synced: bool) -> u64 {
+        let depth = u64::from(self.params().finality_depth);
+        let reached = if is_synced { tip.height().saturating_sub(depth) } else { 0 };
+        self.final_height.max(reached)
+    }
+
+    /// Makes final what is deep enough, where no block has come to do so: after a long sync. It is journalled first,
+    /// as a move without blocks. Where that fails nothing becomes final, and the next block ends the node: a journal
+    /// that failed takes no more commits.
+    pub fn settle(&mut self, is_synced: bool) {
+        let final_height = self.final_height_at(&self.tip, is_synced);
+        if final_height <= self.final_height || self.journal.is_poisoned() {
+            return;
+        }
+        let appended = match self.journal.append(&Commit { final_height, ..Commit::default() }) {
+            Ok(appended) => appended,
+            Err(error) => {
+                tracing::error!(%error, final_height, "cannot journal what became final; the node will stop");
+                return;
+            }
+        };
+        let (height, tip) = (self.tip.height(), self.tip.id());
+        let mark = Mark { journal_end: appended.end, height, tip, final_height };
+        self.index.submit(Layer { mark, rows: Vec::new() });
+        self.finalise(final_height);
+        let snapshot = self.snapshot();
+        self.published.write().snapshot = snapshot;
+    }
+
+    /// Makes a height final: branches that do not hold it are forgotten.
+    pub(crate) fn finalise(&mut self, final_height: u64) {
+        if final_height <= self.final_height {
+            return;
+        }
+        let Some(id) = self.tree.ancestor(&self.tip.id(), final_height) else { return };
+        self.tree.finalise(&id);
+        self.final_height = final_height;
+        self.state.confirmed.forget_below(final_height);
+        self.positions.retain(|id, _| self.tree.get(id).is_some());
+        self.bodies.drop_unwanted(&self.tree);
+    }
+}
