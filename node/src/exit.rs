@@ -46,9 +46,6 @@ pub enum Failure {
     /// 8: the disk is full.
     #[error("{0}")]
     DiskFull(String),
-    /// 9: a heavier chain would undo a final block.
-    #[error("{0}")]
-    FinalityConflict(String),
 }
 
 impl Failure {
@@ -64,7 +61,6 @@ impl Failure {
             Self::Foreign(_) => 6,
             Self::PortInUse(_) => 7,
             Self::DiskFull(_) => 8,
-            Self::FinalityConflict(_) => 9,
         }
     }
 
@@ -264,9 +260,8 @@ mod tests {
             Failure::Foreign(text()),
             Failure::PortInUse(text()),
             Failure::DiskFull(text()),
-            Failure::FinalityConflict(text()),
         ];
         let codes: Vec<u8> = all.iter().map(Failure::code).collect();
-        assert_eq!(codes, (1..=9).collect::<Vec<u8>>());
+        assert_eq!(codes, (1..=8).collect::<Vec<u8>>());
     }
 }

@@ -164,7 +164,9 @@ impl<V: StateView> Effects<'_, V> {
         edition.register = self.register_step(&edition.register, 0, line.quantity, edition.sold);
         self.set(StateKey::Edition(line.image), Some(Entry::Edition(edition)));
         let mut holding = self.keep_holding(line.image)?;
-        holding.quantity = holding.quantity.checked_add(line.quantity).expect("no more is held than is sold");
+        // Holdings come from the view's storage, which the root does not cover: an absurd one is its damage.
+        let quantity = holding.quantity.checked_add(line.quantity);
+        holding.quantity = quantity.ok_or_else(|| absurd(line.image, &holding))?;
         self.overlay.diff.holdings.insert((self.sender, line.image), holding);
         if edition.is_listed() {
             let amount = edition.price.checked_mul(u64::from(line.quantity));
@@ -179,13 +181,13 @@ impl<V: StateView> Effects<'_, V> {
         let mut holding = self.keep_holding(image)?;
         let mut edition = self.view().edition(image);
         if holding.rating == 0 {
-            edition.reviews = edition.reviews.checked_add(1).expect("fewer reviewers than editions sold");
+            edition.reviews = edition.reviews.checked_add(1).ok_or_else(|| absurd(image, &holding))?;
         }
         edition.rating_sum = edition
             .rating_sum
             .checked_add(u64::from(rating))
             .and_then(|sum| sum.checked_sub(u64::from(holding.rating)))
-            .expect("the sum holds the rating that is replaced");
+            .ok_or_else(|| absurd(image, &holding))?;
         edition.last_review = Some(self.position);
         edition.register = self.register_step(&edition.register, 1, u32::from(rating), edition.sold);
         self.set(StateKey::Edition(image), Some(Entry::Edition(edition)));
@@ -231,4 +233,8 @@ impl<V: StateView> Effects<'_, V> {
             ],
         )
     }
+}
+
+fn absurd(image: u64, holding: &Holding) -> ViewError {
+    ViewError(format!("a holding of image {image} cannot be: {holding:?}"))
 }
