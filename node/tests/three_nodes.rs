@@ -133,7 +133,9 @@ async fn an_invalid_winner_is_refused_by_all_and_the_next_block_confirms() {
     let order = purchase(&genesis, "alice", 25, 1, 1);
     let txid = order.body.txid();
     submit(nodes[2].handle(), &order).await.unwrap();
-    until(nodes[0].handle(), "the order waits", |node| node.reader().waiting_order(&txid).is_some()).await;
+    for node in &nodes {
+        until(node.handle(), "the order waits", |node| node.reader().waiting_order(&txid).is_some()).await;
+    }
     let bad = invalid_block(nodes[0].handle()).await;
     for node in &nodes {
         let answer = node.handle().submit_block(bad.clone()).await.unwrap();
