@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::Duration;
 
 use super::error::StoreError;
 use super::index::{Index, MAX_BATCH_OPERATIONS, Row, Visit, assert_batch_fits};
@@ -17,6 +18,11 @@ use super::index::{Index, MAX_BATCH_OPERATIONS, Row, Visit, assert_batch_fits};
 pub const INDEX_CACHE_BYTES: u64 = 64 << 20;
 
 const NAME: &str = "index";
+
+/// How often opening is tried while sled's threads of a database dropped just before still hold its lock.
+const LOCK_TRIES: u32 = 100;
+/// The pause between two of those tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Rows in a folder of sled's.
 #[derive(Debug)]
@@ -35,8 +41,14 @@ impl SledIndex {
             .cache_capacity(INDEX_CACHE_BYTES)
             .flush_every_ms(None)
             .print_profile_on_drop(false);
-        let db = guarded(|| config.open())?;
-        Ok(Self { db })
+        let mut tries = 0;
+        loop {
+            match guarded(|| config.open()) {
+                Err(error) if is_locked(&error) && tries < LOCK_TRIES => tries += 1,
+                other => return other.map(|db| Self { db }),
+            }
+            std::thread::sleep(LOCK_PAUSE);
+        }
     }
 
     /// Removes the folder of an index that is not open.
@@ -48,6 +60,15 @@ impl SledIndex {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("wipe", NAME, error)),
             _ => Ok(()),
         }
+    }
+}
+
+/// Whether the folder's lock is held. sled's own threads let it go some moments after a database was dropped, and tell
+/// nobody when; other processes are kept out by the datadir's lock.
+fn is_locked(error: &StoreError) -> bool {
+    match error {
+        StoreError::Io { source, .. } => source.to_string().contains("could not acquire lock"),
+        _ => false,
     }
 }
 
