@@ -83,30 +83,22 @@ fn confirmed_status(
     mut history: Vec<StatusChange>,
 ) -> Result<Status, LedgerError> {
     let height = confirmed.position.height;
+    let told = |status, time| StatusChange {
+        status,
+        time,
+        height: Some(height),
+        hash: Some(block.into()),
+        reason: None,
+    };
     let saw = |change: &StatusChange| change.hash == Some(block.into());
     if !history.iter().any(saw) {
         // Confirmed before this node was told of it, or before it started: the block's own time stands for it.
         let time = reader.header_at(height)?.map_or(0, |record| record.signed.header.time);
-        let status = TransactionStatus::Included;
-        history.push(StatusChange {
-            status,
-            time,
-            height: Some(height),
-            hash: Some(block.into()),
-            reason: None,
-        });
+        history.push(told(TransactionStatus::Included, time));
     }
     let is_final = height <= snapshot.final_height;
     if is_final {
-        let time = finality_time(reader, height)?;
-        let status = TransactionStatus::Final;
-        history.push(StatusChange {
-            status,
-            time,
-            height: Some(height),
-            hash: Some(block.into()),
-            reason: None,
-        });
+        history.push(told(TransactionStatus::Final, finality_time(reader, height)?));
     }
     Ok(Status {
         tx_id: (*txid).into(),
