@@ -19,6 +19,7 @@ mod kept;
 mod ledger;
 mod mempool;
 mod open;
+mod progress;
 mod published;
 mod reader;
 mod recent;
@@ -41,6 +42,7 @@ pub use mempool::{
     Mempool, Notice, Origin, Outcome, RESERVED_PLACES,
 };
 pub use open::OpenReport;
+pub use progress::{Progress, Watch};
 pub use published::{Snapshot, Tip};
 pub use reader::{Availability, EditionNumbers, Order, Reader, StoredBlock};
 pub use recount::MAX_RECOUNT_TRANSACTIONS;

@@ -7,11 +7,12 @@ use printsy_consensus::Genesis;
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
+use crate::progress::Watch;
 use crate::recover::Recovery;
 use crate::store::{Checkpoint, Disk, HeaderFile, Index, Journal};
 
 /// What opening found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenReport {
     /// The height of the checkpoint it began from.
     pub checkpoint_height: u64,
@@ -33,13 +34,26 @@ impl Ledger {
         disk: Arc<dyn Disk>,
         index: Arc<dyn Index>,
     ) -> Result<(Self, OpenReport), LedgerError> {
+        Self::open_watched(genesis, disk, index, &mut |_| {})
+    }
+
+    /// As [`Ledger::open`]; `watch` is told how far the journal is applied.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn open_watched(
+        genesis: Arc<Genesis>,
+        disk: Arc<dyn Disk>,
+        index: Arc<dyn Index>,
+        watch: &mut Watch<'_>,
+    ) -> Result<(Self, OpenReport), LedgerError> {
         let headers = HeaderFile::open(disk.clone())?;
         let (checkpoint, mark) = Checkpoint::open(disk.clone(), index, genesis.hash(), headers.clone())?;
         let journal = Journal::open(disk.clone(), genesis.hash(), mark.map_or(0, |mark| mark.journal_end))?;
         let mut recovery = Recovery::new(genesis, headers, Arc::new(checkpoint), journal.reader());
-        let mut report = OpenReport { checkpoint_height: 0, moves_applied: 0, rebuilt: None, height: 0 };
+        let mut report = OpenReport::default();
         let resumed = match mark {
-            Some(mark) => recovery.resume(&mark, &mut report).map_err(Some),
+            Some(mark) => recovery.resume(&mark, &mut report, watch).map_err(Some),
             None => Err(None),
         };
         let tree = match resumed {
@@ -48,9 +62,9 @@ impl Ledger {
                 if let Some(why) = &why {
                     tracing::warn!(%why, "the checkpoint is of no use; making it again from the journal");
                 }
-                report = OpenReport { checkpoint_height: 0, moves_applied: 0, rebuilt: why, height: 0 };
+                report = OpenReport { rebuilt: why, ..OpenReport::default() };
                 recovery.begin()?;
-                recovery.replay(0, &mut report)?
+                recovery.replay(0, &mut report, watch)?
             }
         };
         let mut ledger = recovery.into_ledger(disk, journal, tree)?;

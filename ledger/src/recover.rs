@@ -19,6 +19,7 @@ use crate::error::LedgerError;
 use crate::ledger::{Ledger, MAX_TREE_HEADERS};
 use crate::mempool::Mempool;
 use crate::open::OpenReport;
+use crate::progress::{Progress, Watch};
 use crate::published::{Published, Snapshot, Tip};
 use crate::recount::MAX_RECOUNT_TRANSACTIONS;
 use crate::rows::{BlockRow, MoveRows, STATE, block_key, decode_row, state_key};
@@ -54,17 +55,32 @@ impl Recovery {
 
     /// Goes on from the checkpoint: loads it, and applies what the journal has after it. What is wrong is said in
     /// a sentence: all is then made again from the journal.
-    pub(crate) fn resume(&mut self, mark: &Mark, report: &mut OpenReport) -> Result<HeaderTree, String> {
+    pub(crate) fn resume(
+        &mut self,
+        mark: &Mark,
+        report: &mut OpenReport,
+        watch: &mut Watch<'_>,
+    ) -> Result<HeaderTree, String> {
         self.load(mark)?;
         report.checkpoint_height = mark.height;
-        self.replay(mark.journal_end, report).map_err(|error| error.to_string())
+        self.replay(mark.journal_end, report, watch).map_err(|error| error.to_string())
     }
 
     /// Applies the journal's moves from a commit's end on, and makes the header tree.
-    pub(crate) fn replay(&mut self, from: u64, report: &mut OpenReport) -> Result<HeaderTree, LedgerError> {
-        for stored in self.journal.clone().moves(from) {
-            self.apply(&stored?)?;
+    pub(crate) fn replay(
+        &mut self,
+        from: u64,
+        report: &mut OpenReport,
+        watch: &mut Watch<'_>,
+    ) -> Result<HeaderTree, LedgerError> {
+        let journal = self.journal.clone();
+        let mut transactions = 0;
+        for stored in journal.moves(from) {
+            let stored = stored?;
+            transactions += self.apply(&stored)?;
             report.moves_applied += 1;
+            let (done, total) = (stored.end - from, journal.end() - from);
+            watch(Progress { done, total, height: self.tip.height(), transactions });
             if self.index.lag_rows() > MAX_RECOVERY_LAG_ROWS {
                 self.index.flush_now()?;
             }
@@ -189,15 +205,18 @@ impl Recovery {
     }
 
     /// Applies a move of the journal: every rule again, the root of every block. What it changes is staged until
-    /// its end, for the index, where holdings are, moves with its mark alone.
-    fn apply(&mut self, stored: &StoredMove) -> Result<(), LedgerError> {
+    /// its end, for the index, where holdings are, moves with its mark alone. Says how many transactions it put on.
+    fn apply(&mut self, stored: &StoredMove) -> Result<u64, LedgerError> {
+        let mut transactions = 0;
         let mut rows = MoveRows::new();
         let mut staged = Overlay::new();
         for id in &stored.disconnect {
             staged.extend(self.disconnect(id, &mut rows)?);
         }
         for (id, position) in &stored.connect {
-            staged.extend(self.connect(id, *position, &staged, &mut rows)?);
+            let diff = self.connect(id, *position, &staged, &mut rows)?;
+            transactions += u64::try_from(diff.confirmed.len()).unwrap_or(u64::MAX);
+            staged.extend(diff);
         }
         self.final_height = self.final_height.max(stored.final_height);
         self.state.confirmed.forget_below(self.final_height);
@@ -208,7 +227,7 @@ impl Recovery {
             final_height: self.final_height,
         };
         self.index.submit(Layer { mark, rows: rows.finish(staged.diff(), mark.height) });
-        Ok(())
+        Ok(transactions)
     }
 
     fn disconnect(&mut self, id: &Hash, rows: &mut MoveRows) -> Result<Diff, LedgerError> {

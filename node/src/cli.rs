@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::reindex::{self, ReindexArgs};
 use crate::config::{Config, Value, keys};
 use crate::exit::Failure;
 use crate::init::InitArgs;
@@ -29,6 +30,8 @@ pub enum Command {
     Run(RunArgs),
     /// Prepare a datadir: a commented configuration, the node's key, and the genesis of a network.
     Init(InitArgs),
+    /// Make the index of a stopped node again from its journal.
+    Reindex(ReindexArgs),
 }
 
 /// How to run. Every flag but `--dev` and `--config` is also a key of the configuration, and of the environment.
@@ -112,6 +115,7 @@ impl RunArgs {
 pub fn execute(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Init(args) => init::init(args).map(|report| eprintln!("{report}")),
+        Command::Reindex(args) => reindex::reindex(args),
         Command::Run(args) => {
             let config = Config::load(args)?;
             logging::install(&config.log.filter, config.log.format)?;

@@ -14,8 +14,9 @@ use crate::config::{Config, GenesisChoice, MiningConfig, NetworkConfig};
 use crate::datadir::{Datadir, GivenGenesis};
 use crate::dev;
 use crate::exit::Failure;
-use crate::node::{MiningOptions, Node, NodeOptions, Storage};
+use crate::node::{MiningOptions, Node, NodeOptions};
 use crate::server::ServerOptions;
+use crate::storage::Storage;
 
 /// The development key that makes blocks for `generateBlocks` on a node that does not mine.
 const GENERATE_KEY: &str = "miner-1";

@@ -6,10 +6,13 @@
 //! - [`handle`]: what servers hold of a running node
 //! - [`server`]: JSON-RPC, health and metrics on one port
 //! - [`node`]: a running node, put together; what the daemon and the tests start
+//! - [`storage`]: where its ledger is, and opening it; `progress`: showing how far that is
+//! - [`commands`]: what `printsyd` does with the datadir of a stopped node
 //! - `daemon`, `cli`, `config`, `datadir`, `init`, `dev`, `logging`, `exit`: the program `printsyd`
 
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod core;
 pub mod daemon;
@@ -22,6 +25,8 @@ pub mod init;
 pub mod logging;
 pub mod metrics;
 pub mod node;
+pub mod progress;
 pub mod server;
+pub mod storage;
 
 pub use driver::MiningMode;

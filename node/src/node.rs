@@ -3,13 +3,12 @@
 //! The order of starting is the order of dependence: ledger, network, servers, core, miner. The order of stopping is
 //! that of promises: servers first, so that whoever waits is answered, and the core last.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use printsy_consensus::{Genesis, SecretKey};
-use printsy_ledger::store::{Disk, FileDisk, Index, MemoryDisk, MemoryIndex, SledIndex, StoreError};
-use printsy_ledger::{Ledger, LedgerError, OpenReport};
+use printsy_ledger::store::StoreError;
+use printsy_ledger::{LedgerError, OpenReport};
 use printsy_miner::Miner;
 use printsy_p2p::Network;
 use prometheus_client::registry::Registry;
@@ -23,22 +22,12 @@ use crate::driver::{CoreThread, EVENT_QUEUE, Mining, MiningMode, run_network, sp
 use crate::handle::NodeHandle;
 use crate::metrics::Metrics;
 use crate::server::{Server, ServerError, ServerOptions, serve};
+use crate::storage::{self, Storage};
 
 /// How often the core is told that time passed.
 const TICK: Duration = Duration::from_millis(200);
 /// How long a task may take to end once the node has stopped.
 const TASK_PATIENCE: Duration = Duration::from_secs(3);
-/// The folder of the index inside a datadir.
-const INDEX_FOLDER: &str = "index";
-
-/// Where a node keeps its ledger.
-#[derive(Clone, Debug)]
-pub enum Storage {
-    /// In memory: gone when it stops.
-    Memory,
-    /// In a folder, which nobody else uses meanwhile.
-    Datadir(PathBuf),
-}
 
 /// How a node mines.
 #[derive(Clone, Debug)]
@@ -117,7 +106,7 @@ impl Node {
     pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let (ledger, opened) = open_ledger(options.genesis, options.storage)?;
+        let (ledger, opened) = storage::open(options.genesis, &options.storage)?;
         let (network, network_events) = match options.network {
             Some(config) => {
                 let (network, events) = printsy_p2p::start(config, &mut registry).await?;
@@ -251,35 +240,5 @@ async fn tick(node: NodeHandle) {
         if node.send(Event::Tick).await.is_none() {
             return;
         }
-    }
-}
-
-fn open_ledger(genesis: Arc<Genesis>, storage: Storage) -> Result<(Ledger, OpenReport), NodeError> {
-    let (disk, index): (Arc<dyn Disk>, Arc<dyn Index>) = match storage {
-        Storage::Memory => (Arc::new(MemoryDisk::default()), Arc::new(MemoryIndex::default())),
-        Storage::Datadir(path) => {
-            let disk = FileDisk::open(&path).map_err(|source| StoreError::Io {
-                what: "open",
-                file: path.display().to_string(),
-                source: Arc::new(source),
-            })?;
-            (Arc::new(disk), Arc::new(open_index(&path.join(INDEX_FOLDER))?))
-        }
-    };
-    let (ledger, report) = Ledger::open(genesis, disk, index)?;
-    let (height, moves) = (report.height, report.moves_applied);
-    tracing::info!(height, checkpoint = report.checkpoint_height, moves, "ledger open");
-    Ok((ledger, report))
-}
-
-/// Opens the index; one that cannot be opened is thrown away, for the journal makes it again.
-fn open_index(path: &std::path::Path) -> Result<SledIndex, StoreError> {
-    match SledIndex::open(path) {
-        Err(StoreError::Index(why)) => {
-            tracing::warn!(%why, "the index cannot be opened; making it again from the journal");
-            SledIndex::wipe(path)?;
-            SledIndex::open(path)
-        }
-        other => other,
     }
 }

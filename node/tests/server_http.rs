@@ -4,8 +4,9 @@
 mod server_support;
 mod support;
 
-use printsy_node::node::{Node, NodeError, NodeOptions, Storage};
+use printsy_node::node::{Node, NodeError, NodeOptions};
 use printsy_node::server::{ServerError, ServerOptions};
+use printsy_node::storage::Storage;
 use printsy_rpc::METHODS;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -8,8 +8,11 @@ use std::sync::Arc;
 
 use printsy_consensus::Hash;
 
+use super::disk::Disk;
 use super::error::StoreError;
 use super::frame::{Head, Kind, MovePayload, split_block};
+use super::note::SyncedNote;
+use super::recovery::look;
 use super::segment::Segments;
 
 /// Reads a journal; clones are cheap and may be used from any thread.
@@ -45,6 +48,17 @@ pub struct StoredMove {
 impl JournalReader {
     pub(super) fn new(segments: Arc<Segments>) -> Self {
         Self { segments }
+    }
+
+    /// The journal on a disk, to read alone: nothing on the disk is changed, a torn tail is left out. Damage is
+    /// found where it lies, by whoever reads on.
+    ///
+    /// # Errors
+    /// [`StoreError::ForeignGenesis`], [`StoreError::NewerFormat`]; [`StoreError::Damaged`] where the segments do
+    /// not follow one another; the disk's.
+    pub fn open(disk: Arc<dyn Disk>, genesis: Hash) -> Result<Self, StoreError> {
+        let (_, noted) = SyncedNote::read(disk.as_ref())?;
+        Ok(Self::new(Arc::new(look(disk, genesis, noted)?)))
     }
 
     /// The end of the last commit.

@@ -60,6 +60,22 @@ pub(super) fn recover(
     Ok(segments)
 }
 
+/// The segments on a disk as they are, nothing changed: committed up to the end of the last sound commit, or, where
+/// the journal is damaged, up to where it was synced, so that whoever reads on comes upon the damage at its place.
+pub(super) fn look(disk: Arc<dyn Disk>, genesis: Hash, noted: u64) -> Result<Segments, StoreError> {
+    check_network(disk.as_ref(), &genesis)?;
+    let bases = list_bases(disk.as_ref())?;
+    let segments = Segments::new(disk, genesis, bases.clone());
+    let end = check_segments(&segments, &bases, noted)?;
+    let committed = match last_commit(&segments, 0, end, noted) {
+        Err(StoreError::Damaged { .. }) => end,
+        other => other?,
+    };
+    // What was synced and is missing is damage too: whoever reads to the end finds nothing there.
+    segments.set_end(committed.max(noted));
+    Ok(segments)
+}
+
 /// Refuses another network's journal and a newer program's, by the headers alone; changes nothing. Damage is
 /// for [`recover`] to judge.
 pub(super) fn check_network(disk: &dyn Disk, genesis: &Hash) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ fn args(words: &[&str]) -> InitArgs {
     let line = ["printsyd", "init"].into_iter().chain(words.iter().copied());
     match Cli::try_parse_from(line).unwrap().command {
         Command::Init(args) => args,
-        Command::Run(_) => unreachable!("init was asked for"),
+        _ => unreachable!("init was asked for"),
     }
 }
 

@@ -116,8 +116,9 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::node::{Node, NodeOptions, Storage};
+    use crate::node::{Node, NodeOptions};
     use crate::server::ServerOptions;
+    use crate::storage::Storage;
 
     /// A method whose handler panics.
     struct Panics;

@@ -11,7 +11,8 @@ use printsy_ledger::Admitted;
 use printsy_node::MiningMode;
 use printsy_node::clock::Clock;
 use printsy_node::handle::{NodeHandle, Refusal};
-use printsy_node::node::{MiningOptions, Node, NodeOptions, Storage};
+use printsy_node::node::{MiningOptions, Node, NodeOptions};
+use printsy_node::storage::Storage;
 use printsy_p2p::Limits;
 
 /// How long anything may take before a test gives up on it.

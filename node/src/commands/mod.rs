@@ -1,0 +1,40 @@
+//! What `printsyd` does with the datadir of a node that is stopped: one file for each command.
+//!
+//! Each opens the datadir under its lock, so that no node runs on it meanwhile, and ends with the exit codes of
+//! [`crate::exit`]. What they do to the chain is the ledger's; here is what people type and see. Reports go to
+//! standard output, everything else to standard error.
+
+pub mod reindex;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use printsy_consensus::Genesis;
+
+use crate::datadir::Datadir;
+use crate::exit::Failure;
+use crate::logging::{self, LogFormat};
+
+/// Which datadir, and how much is told on the way.
+#[derive(Clone, Debug, Args)]
+pub struct OfflineArgs {
+    /// The folder of a node that is stopped.
+    #[arg(long, value_name = "FOLDER", env = "PRINTSY_DATADIR")]
+    pub datadir: PathBuf,
+    /// Which events are logged, such as info or info,printsy_ledger=debug.
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+impl OfflineArgs {
+    /// Installs the log and opens the datadir for the network it holds.
+    ///
+    /// # Errors
+    /// Exit code 3 where it holds no genesis, 4 where a process uses it.
+    pub fn open(&self) -> Result<(Datadir, Arc<Genesis>), Failure> {
+        logging::install(&self.log, LogFormat::Text)?;
+        let (datadir, genesis) = Datadir::open(&self.datadir, None)?;
+        Ok((datadir, Arc::new(genesis)))
+    }
+}
