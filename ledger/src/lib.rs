@@ -15,9 +15,11 @@ mod connected;
 mod error;
 mod finality;
 mod history;
+mod holdings;
 mod kept;
 mod ledger;
 mod mempool;
+mod moment;
 mod open;
 mod progress;
 mod published;
@@ -29,18 +31,25 @@ mod rows;
 mod state;
 mod status;
 pub mod store;
+mod telling;
 mod template;
+mod walk;
 
 pub use advance::{Advance, TipChange};
 pub use bodies::{BRANCH_FACTOR, MAX_SIDE_BODY_BYTES};
 pub use connected::MAX_CONNECTED_BYTES;
 pub use error::LedgerError;
-pub use history::Confirmed;
+pub use history::{
+    Confirmed, Cursor, MAX_NEWER_REVIEWS, MAX_PAGE_ENTRIES, MAX_PAGE_READ_BYTES, MAX_PAGE_TRANSACTION_BYTES,
+    Page, Passage, Reviewed, Subject,
+};
+pub use holdings::{HoldingOf, Holdings};
 pub use ledger::{InsertError, Ledger, MAX_TREE_HEADERS, TemplateError};
 pub use mempool::{
     AdmitError, Admitted, Chain, EXPIRY_MARGIN, MAX_BYTES, MAX_PARKED, MAX_PER_ACCOUNT, MAX_TRANSACTIONS,
     Mempool, Notice, Origin, Outcome, RESERVED_PLACES,
 };
+pub use moment::Moment;
 pub use open::OpenReport;
 pub use progress::{Progress, Watch};
 pub use published::{Snapshot, Tip};

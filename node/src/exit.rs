@@ -145,7 +145,10 @@ impl From<LedgerError> for Failure {
         match error {
             LedgerError::Store(error) => error.into(),
             LedgerError::Journal { .. } | LedgerError::MissingBlock { .. } => damaged(&message),
-            LedgerError::View(_) | LedgerError::Panicked => Self::Runtime(message),
+            LedgerError::View(_)
+            | LedgerError::Moving
+            | LedgerError::Untold
+            | LedgerError::Panicked => Self::Runtime(message),
         }
     }
 }
