@@ -145,10 +145,9 @@ impl From<LedgerError> for Failure {
         match error {
             LedgerError::Store(error) => error.into(),
             LedgerError::Journal { .. } | LedgerError::MissingBlock { .. } => damaged(&message),
-            LedgerError::View(_)
-            | LedgerError::Moving
-            | LedgerError::Untold
-            | LedgerError::Panicked => Self::Runtime(message),
+            LedgerError::View(_) | LedgerError::Moving | LedgerError::Untold | LedgerError::Panicked => {
+                Self::Runtime(message)
+            }
         }
     }
 }
