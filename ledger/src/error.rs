@@ -35,7 +35,7 @@ pub enum LedgerError {
         height: u64,
     },
     /// No read of this chain was of one moment: it moved each time.
-    #[error("the chain was reorganised each time it was read; ask again")]
+    #[error("the chain moved each time it was read; ask again")]
     Moving,
     /// A move is in the journal, and telling it failed: what else is on the disk is of no chain that was shown.
     #[error("a move of the tip was journalled and could not be told; the node stops")]

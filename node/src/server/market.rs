@@ -1,7 +1,7 @@
 //! `isAvailable`, `getEdition`, `getAccount`, `getTransaction`: reads of the marketplace.
 //!
 //! The first three are answered from memory, but for the id of a block below the tip, which is one read of a
-//! hot file. Counts and tip of one answer are of one moment.
+//! hot file, off the async threads. Counts and tip of one answer are of one moment.
 
 use std::sync::Arc;
 
@@ -25,13 +25,13 @@ impl Serve for IsAvailable {
     async fn answer(context: Arc<Context>, params: ImageParams, _: Caller) -> Result<Availability, RpcError> {
         let image = known_image(&context, params)?;
         let mut left = context.node.reader().availability(image);
-        let mut last_block = last_sale(&context, &left)?;
+        let mut last_block = last_sale(&context, &left).await?;
         for _ in 1..MAX_READS {
             let now = context.node.reader().availability(image);
             if now.snapshot.tip.id() == left.snapshot.tip.id() {
                 break;
             }
-            (last_block, left) = (last_sale(&context, &now)?, now);
+            (last_block, left) = (last_sale(&context, &now).await?, now);
         }
         Ok(availability(&context, image, &left, last_block))
     }
@@ -45,14 +45,13 @@ pub(super) fn known_image(context: &Context, params: ImageParams) -> Result<u64,
 }
 
 /// The block that last sold one.
-fn last_sale(context: &Context, left: &Left) -> Result<Option<BlockRef>, RpcError> {
+async fn last_sale(context: &Arc<Context>, left: &Left) -> Result<Option<BlockRef>, RpcError> {
     let tip = tip_of(&left.snapshot);
     let Some(position) = left.edition.and_then(|edition| edition.last) else { return Ok(None) };
     if position.height == tip.height {
         return Ok(Some(tip));
     }
-    let record = context.node.reader().header_at(position.height);
-    let record = record.map_err(|error| context.storage(&error))?;
+    let record = context.read(move |reader| reader.header_at(position.height)).await?;
     Ok(record.map(|record| BlockRef { height: position.height, hash: record.signed.header.id().into() }))
 }
 
