@@ -26,6 +26,7 @@ mod recent;
 mod recount;
 mod recover;
 mod rows;
+mod salvage;
 mod state;
 mod status;
 pub mod store;
@@ -34,7 +35,7 @@ mod template;
 pub use advance::{Advance, TipChange};
 pub use bodies::{BRANCH_FACTOR, MAX_SIDE_BODY_BYTES};
 pub use connected::MAX_CONNECTED_BYTES;
-pub use error::LedgerError;
+pub use error::{Damage, LedgerError};
 pub use history::Confirmed;
 pub use ledger::{InsertError, Ledger, MAX_TREE_HEADERS, TemplateError};
 pub use mempool::{

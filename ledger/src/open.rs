@@ -68,6 +68,7 @@ impl Ledger {
             }
         };
         let mut ledger = recovery.into_ledger(disk, journal, tree)?;
+        ledger.begin_salvage()?;
         ledger.take_kept_orders();
         report.height = ledger.tip.height();
         Ok((ledger, report))

@@ -330,6 +330,8 @@ impl Recovery {
             state,
             tip: self.tip,
             final_height,
+            lost_final: None,
+            salvaging: None,
             positions,
             bodies: Bodies::default(),
             connected: ConnectedBlocks::default(),

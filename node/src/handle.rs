@@ -6,7 +6,7 @@ mod templates;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use printsy_consensus::codec::{self, DecodeError};
@@ -14,7 +14,7 @@ use printsy_consensus::{
     BlockCheckError, CheckedBlock, CheckedTransaction, Fault, Hash, Params, PublicKey, SecretKey, Signature,
     SignedHeader, Transaction, TransactionError, block_bytes, block_message, check_transaction,
 };
-use printsy_ledger::{Admitted, Reader, Template};
+use printsy_ledger::{Admitted, LedgerError, Reader, Template};
 use printsy_p2p::{Network, PeerKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -99,6 +99,7 @@ pub(crate) struct Shared {
     pub(crate) sync: watch::Sender<SyncState>,
     /// The height each peer last spoke of.
     pub(crate) peer_heights: Mutex<HashMap<PeerKey, u64>>,
+    is_damaged: AtomicBool,
     templates: Mutex<Templates>,
     turns: Turns,
 }
@@ -122,6 +123,7 @@ impl NodeHandle {
             changes: watch::Sender::new(0),
             sync: watch::Sender::new(SyncState::Synced),
             peer_heights: Mutex::default(),
+            is_damaged: AtomicBool::new(false),
             templates: Mutex::default(),
             turns: Turns::default(),
         };
@@ -138,6 +140,19 @@ impl NodeHandle {
     #[must_use]
     pub fn params(&self) -> &Params {
         self.shared.reader.genesis().params()
+    }
+
+    /// Notes damage that a read came upon, for `/readyz` and for the next start.
+    pub(crate) fn doubt(&self, error: &LedgerError) {
+        if self.shared.reader.doubt(error) {
+            self.shared.is_damaged.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a read came upon damage since the start.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.shared.is_damaged.load(Ordering::Relaxed)
     }
 
     /// This node's clock.

@@ -106,7 +106,8 @@ impl Node {
     pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let (ledger, opened) = storage::open(options.genesis, &options.storage)?;
+        let may_fetch = options.network.as_ref().is_some_and(printsy_p2p::Config::knows_peers);
+        let (ledger, opened) = storage::open(options.genesis, &options.storage, may_fetch)?;
         let (network, network_events) = match options.network {
             Some(config) => {
                 let (network, events) = printsy_p2p::start(config, &mut registry).await?;

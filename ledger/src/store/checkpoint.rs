@@ -21,7 +21,7 @@ use super::headers::HeaderFile;
 use super::index::{Index, RESERVED_PREFIX, Row, Visit};
 use super::recovery::check_network;
 use super::redo::Rows;
-use super::writer::{Queue, Writer};
+use super::writer::{Queue, Writer, read_mark};
 
 /// The longest a layer waits to be written: how much of the journal a new start must apply again.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -130,6 +130,14 @@ impl Checkpoint {
             thread::Builder::new().name("checkpoint".to_owned()).spawn(move || for_thread.run(pace));
         let thread = spawned.map_err(|error| StoreError::io("start the writer of", "index", error))?;
         Ok((Self { writer, pace, thread: Some(thread) }, mark))
+    }
+
+    /// The mark of an index that is not open here, if it has one of this network.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`], or the disk's.
+    pub fn peek(index: &dyn Index, genesis: &Hash) -> Result<Option<Mark>, StoreError> {
+        read_mark(index, genesis)
     }
 
     /// Hands a commit's rows to the writer; never waits for a disk. Layers come in the journal's order.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use printsy_consensus::Hash;
 
 use super::disk::Disk;
+use super::doubt::Doubt;
 use super::error::StoreError;
 use super::frame::{Head, Kind, MovePayload, split_block};
 use super::note::SyncedNote;
@@ -81,6 +82,14 @@ impl JournalReader {
         let (block, undo) =
             split_block(&payload).ok_or_else(|| segments.damage(position, "no block in the frame"))?;
         Ok(StoredBlock { block: block.to_vec(), undo: undo.to_vec() })
+    }
+
+    /// Notes for the next start that something on this disk is damaged.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn note_doubt(&self, why: &str) -> Result<(), StoreError> {
+        Doubt::note(self.segments.disk.as_ref(), why)
     }
 
     /// The moves from `from` on, which must be the end of a commit (or 0), up to the committed end as it is

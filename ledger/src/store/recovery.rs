@@ -88,7 +88,7 @@ pub(super) fn check_network(disk: &dyn Disk, genesis: &Hash) -> Result<(), Store
     Ok(())
 }
 
-fn list_bases(disk: &dyn Disk) -> Result<Vec<u64>, StoreError> {
+pub(super) fn list_bases(disk: &dyn Disk) -> Result<Vec<u64>, StoreError> {
     let names = disk.list(FOLDER).map_err(|error| StoreError::io("list", FOLDER, error))?;
     Ok(names.iter().filter_map(|name| parse_name(name)).collect())
 }
@@ -163,7 +163,7 @@ fn last_commit(segments: &Segments, from: u64, end: u64, synced: u64) -> Result<
 }
 
 /// Where a segment begins, its header must be sound too; elsewhere there is none.
-fn check_header_at(segments: &Segments, start: u64, end: u64) -> Result<(), StoreError> {
+pub(super) fn check_header_at(segments: &Segments, start: u64, end: u64) -> Result<(), StoreError> {
     if segments.first_frame(start) == start {
         return Ok(());
     }

@@ -165,6 +165,11 @@ impl Writer {
     }
 }
 
+/// The index's mark; `None` without one, or where it is of another format.
+pub(super) fn read_mark(index: &dyn Index, genesis: &Hash) -> Result<Option<Mark>, StoreError> {
+    index.get(&MARK_KEY)?.map_or(Ok(None), |row| decode_mark(&row, genesis))
+}
+
 fn encode_mark(genesis: &Hash, mark: &Mark) -> Vec<u8> {
     let mut row = FORMAT.to_le_bytes().to_vec();
     row.extend_from_slice(&genesis.0);

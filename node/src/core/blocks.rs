@@ -114,7 +114,7 @@ impl Core {
                 (BlockVerdict::UnknownParent, Some(Rule::H2))
             }
             InsertError::Header(error) => (BlockVerdict::Refused, Some(error.rule())),
-            InsertError::Full => (BlockVerdict::UnknownParent, None),
+            InsertError::Full | InsertError::LeavesFinal { .. } => (BlockVerdict::UnknownParent, None),
         };
         self.answer(block.id(), verdict, rule, Some(error.to_string()))
     }
@@ -222,7 +222,9 @@ impl Core {
                     _ => {}
                 }
             }
-            Err(InsertError::Full) => self.effects.push(Effect::Verdict(from.message, Verdict::Ignore)),
+            Err(InsertError::Full | InsertError::LeavesFinal { .. }) => {
+                self.effects.push(Effect::Verdict(from.message, Verdict::Ignore));
+            }
         }
         Ok(())
     }

@@ -41,6 +41,9 @@ use crate::metrics::Metrics;
 /// How many rows the index may lag behind the journal before orders are refused: minutes of full blocks.
 pub const MAX_INDEX_LAG_ROWS: usize = 2_000_000;
 
+/// How often a tick takes blocks that a repair set aside, so that other events get their turn.
+const REPAIR_ROUNDS: usize = 4;
+
 /// The node's state machine.
 #[derive(Debug)]
 pub struct Core {
@@ -114,6 +117,7 @@ impl Core {
 
     /// Time passed: what was held may be due, what was asked may be late, own orders may need saying again.
     fn tick(&mut self) -> Result<(), LedgerError> {
+        self.repair()?;
         self.release_held()?;
         let mut due = self.ledger.due_orders(self.now);
         if !due.is_empty() {
@@ -128,6 +132,17 @@ impl Core {
         self.watch_progress();
         self.ledger.settle(!self.sync_state().is_syncing());
         self.schedule();
+        Ok(())
+    }
+
+    /// Takes what a repair of the journal set aside, as far as it leads now.
+    fn repair(&mut self) -> Result<(), LedgerError> {
+        for _ in 0..REPAIR_ROUNDS {
+            if !self.ledger.feed_salvage()? {
+                break;
+            }
+            self.advance()?;
+        }
         Ok(())
     }
 

@@ -79,6 +79,9 @@ impl Core {
     /// else a miner that withholds a few blocks would stop every node from taking orders.
     #[must_use]
     pub fn sync_state(&self) -> SyncState {
+        if let Some(best) = self.ledger.repairing_to() {
+            return SyncState::Syncing { best };
+        }
         match self.headers_ahead() {
             Some(best) if !self.progress.is_stalled => SyncState::Syncing { best },
             _ => SyncState::Synced,
@@ -255,7 +258,7 @@ impl Core {
             self.peers.has_header(peer, header.id(), header.header().height);
             match self.insert_answered(header) {
                 Ok(inserted) => any_new |= inserted == Inserted::New,
-                Err(InsertError::Full) => return,
+                Err(InsertError::Full | InsertError::LeavesFinal { .. }) => return,
                 Err(InsertError::Header(error)) => return self.blame_header(peer, &error),
             }
         }

@@ -54,6 +54,9 @@ pub(crate) fn spawn(
     let (sender, ended) = oneshot::channel();
     let thread = std::thread::Builder::new().name("core".to_owned()).spawn(move || {
         let result = run(core, events, &node);
+        if let Err(error) = &result {
+            node.doubt(error);
+        }
         // Callers whose answers will never come are told so.
         *node.shared.waiting.lock() = Waiting::default();
         // Nobody listens once the node was told to stop.

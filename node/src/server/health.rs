@@ -61,7 +61,7 @@ pub(super) async fn metrics(State(front): State<Arc<Front>>) -> Response {
 }
 
 fn checks(context: &Context) -> Vec<Check> {
-    let mut checks = vec![synced(context), storage(context), tip(context)];
+    let mut checks = vec![synced(context), storage(context), journal(context), tip(context)];
     if context.expects_peers {
         checks.push(peers(context));
     }
@@ -85,6 +85,13 @@ fn storage(context: &Context) -> Check {
         (None, lag) => (lag <= MAX_INDEX_LAG_ROWS, format!("the index is {lag} rows behind the journal")),
     };
     Check { name: "storage", ok, detail }
+}
+
+fn journal(context: &Context) -> Check {
+    let ok = !context.node.is_damaged();
+    let detail =
+        if ok { "no damage seen" } else { "damage was read: start the node again, and it is repaired" };
+    Check { name: "journal", ok, detail: detail.to_owned() }
 }
 
 fn tip(context: &Context) -> Check {
