@@ -9,8 +9,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use printsy_torture::kills;
 use printsy_torture::report::Report;
+use printsy_torture::{crashes, kills, reorganisations};
 
 /// The long runs: nothing acknowledged is ever lost.
 #[derive(Debug, Parser)]
@@ -41,6 +41,10 @@ struct Extent {
 enum Campaign {
     /// The daemon under load, killed with SIGKILL (1,000 times), every answer checked.
     Kills(Extent),
+    /// Power cuts over the seams to disk and index (20,000 images), each opened and compared.
+    Crashes(Extent),
+    /// Reorganisations down to the final block (10,000), each compared with a naive replay.
+    Reorganisations(Extent),
     /// All of them, at their full length.
     All,
 }
@@ -59,15 +63,20 @@ async fn main() -> ExitCode {
 
 async fn run(cli: &Cli) -> Result<()> {
     let full = Extent { seed: 1, count: None };
-    let campaigns = match cli.campaign {
-        Campaign::All => vec![Campaign::Kills(full)],
-        one => vec![one],
-    };
     let mut reports = Vec::new();
-    for campaign in campaigns {
-        let report = one(cli, campaign).await?;
+    let mut done = |report: Report| {
         println!("{report}");
         reports.push(report);
+    };
+    match cli.campaign {
+        Campaign::Reorganisations(extent) => done(reorganise(extent)?),
+        Campaign::Crashes(extent) => done(crash(extent)?),
+        Campaign::Kills(extent) => done(kill(cli, extent).await?),
+        Campaign::All => {
+            done(reorganise(full)?);
+            done(crash(full)?);
+            done(kill(cli, full).await?);
+        }
     }
     if let Some(path) = &cli.json {
         let json: Vec<_> = reports.iter().map(Report::to_json).collect();
@@ -77,16 +86,18 @@ async fn run(cli: &Cli) -> Result<()> {
     Ok(())
 }
 
-async fn one(cli: &Cli, campaign: Campaign) -> Result<Report> {
-    match campaign {
-        Campaign::Kills(extent) => {
-            let printsyd = match &cli.printsyd {
-                Some(path) => path.clone(),
-                None => std::env::current_exe()?.with_file_name("printsyd"),
-            };
-            kills::run(&kills::Options { seed: extent.seed, count: extent.count.unwrap_or(1_000), printsyd })
-                .await
-        }
-        Campaign::All => unreachable!("`all` was taken apart"),
-    }
+fn reorganise(extent: Extent) -> Result<Report> {
+    reorganisations::run(extent.seed, extent.count.unwrap_or(10_000))
+}
+
+fn crash(extent: Extent) -> Result<Report> {
+    crashes::run(extent.seed, extent.count.unwrap_or(20_000))
+}
+
+async fn kill(cli: &Cli, extent: Extent) -> Result<Report> {
+    let printsyd = match &cli.printsyd {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()?.with_file_name("printsyd"),
+    };
+    kills::run(&kills::Options { seed: extent.seed, count: extent.count.unwrap_or(1_000), printsyd }).await
 }
