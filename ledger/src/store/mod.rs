@@ -44,7 +44,7 @@ pub use headers::{HeaderFile, HeaderRecord};
 pub use index::{Index, MAX_BATCH_OPERATIONS, RESERVED_PREFIX, Row, Visit};
 pub use journal::{Appended, Commit, CommitBlock, Journal};
 pub use lost::Lost;
-pub use memory_disk::{Fuse, MemoryDisk};
+pub use memory_disk::{Fate, Fuse, MemoryDisk, Piece, SECTOR_BYTES};
 pub use memory_index::MemoryIndex;
 pub use reader::{JournalReader, Moves, StoredBlock, StoredMove};
 pub use repair::{Repair, repair};
