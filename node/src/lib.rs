@@ -2,10 +2,11 @@
 //! world.
 //!
 //! - [`core`]: the state machine; it owns the ledger and is owned by one thread
-//! - `driver`: that thread, the network, the miner
+//! - `driver`: that thread, the network, the miner, the disk
 //! - [`handle`]: what servers hold of a running node
 //! - [`server`]: JSON-RPC, health and metrics on one port
 //! - [`node`]: a running node, put together; what the daemon and the tests start
+//! - [`guard`]: whether the datadir is there, writable, and has room
 //! - `daemon`, `cli`, `config`, `datadir`, `init`, `dev`, `logging`, `exit`: the program `printsyd`
 
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod datadir;
 pub mod dev;
 mod driver;
 pub mod exit;
+pub mod guard;
 pub mod handle;
 pub mod init;
 pub mod logging;
@@ -24,4 +26,4 @@ pub mod metrics;
 pub mod node;
 pub mod server;
 
-pub use driver::MiningMode;
+pub use driver::{MiningMode, OnConflict};

@@ -41,6 +41,7 @@ pub use journal::{Appended, Commit, CommitBlock, Journal};
 pub use memory_disk::{Fuse, MemoryDisk};
 pub use memory_index::MemoryIndex;
 pub use reader::{JournalReader, Moves, StoredBlock, StoredMove};
+pub use recovery::check_network;
 pub use segment::SEGMENT_BYTES;
 pub use sled_index::{INDEX_CACHE_BYTES, SledIndex};
 pub use torn::MAX_TORN_FILES;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use printsy_consensus::Genesis;
-use printsy_node::MiningMode;
+use printsy_node::{MiningMode, OnConflict};
 use printsy_node::clock::Clock;
 use printsy_node::node::{MiningOptions, Node, NodeOptions, Storage};
 use printsy_node::server::ServerOptions;
@@ -48,6 +48,8 @@ async fn start(
         mining,
         server: Some(server),
         clock: Clock::default(),
+        guard: None,
+        on_conflict: OnConflict::Stay,
     };
     Node::start(options).await.unwrap()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use printsy_consensus::{Action, Body, Genesis, Hash, Line, SecretKey, Transaction, codec};
 use printsy_ledger::Admitted;
-use printsy_node::MiningMode;
+use printsy_node::{MiningMode, OnConflict};
 use printsy_node::clock::Clock;
 use printsy_node::handle::{NodeHandle, Refusal};
 use printsy_node::node::{MiningOptions, Node, NodeOptions, Storage};
@@ -90,6 +90,8 @@ pub async fn start(genesis: &Arc<Genesis>, seed: u8, plan: Plan, folder: Option<
         mining,
         server: None,
         clock: Clock::default(),
+        guard: None,
+        on_conflict: OnConflict::Stay,
     };
     Node::start(options).await.unwrap()
 }
