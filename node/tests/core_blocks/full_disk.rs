@@ -3,12 +3,11 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use printsy_consensus::Genesis;
 use printsy_ledger::Ledger;
 use printsy_ledger::store::{Disk, Fuse, MemoryDisk, MemoryIndex};
-use printsy_node::core::{BlockSource, BlockVerdict, Event, Ticket};
 use printsy_node::exit::Failure;
 
-use super::core_support::{chain, genesis_with};
 use super::*;
 
 /// A disk with room for so many written bytes: what fits of a write is written, as real ones do.
