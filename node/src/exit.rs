@@ -138,9 +138,7 @@ impl From<StoreError> for Failure {
                 Self::DiskFull(format!("{message}; make room and start again, nothing is lost"))
             }
             StoreError::Io { source, .. } => Self::Runtime(message + advice(source.kind())),
-            StoreError::TooLarge { .. } | StoreError::Poisoned => {
-                Self::Runtime(message)
-            }
+            StoreError::TooLarge { .. } | StoreError::Poisoned => Self::Runtime(message),
         }
     }
 }

@@ -6,8 +6,8 @@ mod state;
 mod templates;
 
 use std::collections::HashMap;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use printsy_consensus::codec::{self, DecodeError};

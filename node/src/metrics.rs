@@ -83,7 +83,11 @@ impl Metrics {
             conflicts,
         );
         let newer = self.newer.clone();
-        registry.register("chain_newer_peers", "Peers now that follow rules newer than this program's", newer);
+        registry.register(
+            "chain_newer_peers",
+            "Peers now that follow rules newer than this program's",
+            newer,
+        );
         registry.register(
             "chain_reorganisations",
             "Moves that left blocks behind",

@@ -10,9 +10,7 @@ use core_support::{
 };
 use printsy_consensus::{CheckedTransaction, Genesis, Rule};
 use printsy_ledger::Admitted;
-use printsy_node::core::{
-    Effect, Event, OrderRefusal, OrderSource, OrdersFailure, Room, TemplateRefusal,
-};
+use printsy_node::core::{Effect, Event, OrderRefusal, OrderSource, OrdersFailure, Room, TemplateRefusal};
 use printsy_p2p::{PeerKey, Verdict};
 
 /// A network of three copies an image.
@@ -131,9 +129,8 @@ fn a_sold_out_order_is_refused_unpublished_and_never_in_a_template() {
 fn a_nearly_full_disk_takes_no_orders_and_makes_no_templates_but_keeps_blocks() {
     let (genesis, mut world, mut rig) = network();
     let room = |free_bytes| Event::Room(Room { free_bytes, least_bytes: 1_000 });
-    let changes = |effects: &[Effect]| {
-        effects.iter().filter(|effect| matches!(effect, Effect::StorageChanged)).count()
-    };
+    let changes =
+        |effects: &[Effect]| effects.iter().filter(|effect| matches!(effect, Effect::StorageChanged)).count();
     assert!(rig.give(room(1_000)).is_empty(), "the least is enough");
     let known = buying(&genesis, "alice", 1, 1);
     assert!(rig.buy(&known).0.is_ok());

@@ -191,16 +191,20 @@ impl Core {
     }
 
     /// A peer gave headers of its branch: follow them, and see what they prove.
-    pub(super) fn take_branch(&mut self, key: PeerKey, headers: &[CheckedHeader], wrong: Option<HeaderError>) {
+    pub(super) fn take_branch(
+        &mut self,
+        key: PeerKey,
+        headers: &[CheckedHeader],
+        wrong: Option<HeaderError>,
+    ) {
         // H7: what is from the future is asked for again when its time is here.
         let latest = self.now.saturating_add(self.ledger.params().max_future_ms);
         let timely = headers.iter().take_while(|header| header.header().time <= latest).count();
         let headers = &headers[..timely];
         let Some(peer) = self.peers.get_mut(key) else { return };
         let (begun, stands) = (peer.survey.take(), peer.conflict.is_some());
-        let goes_on = |survey: &Survey| {
-            headers.first().is_none_or(|header| header.header().parent == survey.last_id)
-        };
+        let goes_on =
+            |survey: &Survey| headers.first().is_none_or(|header| header.header().parent == survey.last_id);
         if begun.as_ref().is_some_and(|survey| stands && !goes_on(survey)) {
             // The branch that was proved is not this peer's any more; what it is now is looked at anew.
             return self.begin_survey(key);
@@ -302,7 +306,10 @@ impl Core {
             Unproved::NoConflict => {}
             Unproved::Header(error) => self.blame_header(key, &error),
             Unproved::TooLong => {
-                tracing::warn!(peer = key.0, "a peer's branch below the final block is too long to be surveyed");
+                tracing::warn!(
+                    peer = key.0,
+                    "a peer's branch below the final block is too long to be surveyed"
+                );
             }
             Unproved::Ledger(error) => {
                 tracing::error!(%error, "cannot hold a peer's branch against this node's own headers");

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use printsy_consensus::Genesis;
-use printsy_node::{MiningMode, OnConflict};
 use printsy_node::clock::Clock;
 use printsy_node::node::{MiningOptions, Node, NodeOptions, Storage};
 use printsy_node::server::ServerOptions;
+use printsy_node::{MiningMode, OnConflict};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

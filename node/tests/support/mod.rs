@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use printsy_consensus::{Action, Body, Genesis, Hash, Line, SecretKey, Transaction, codec};
 use printsy_ledger::Admitted;
-use printsy_node::{MiningMode, OnConflict};
 use printsy_node::clock::Clock;
 use printsy_node::handle::{NodeHandle, Refusal};
 use printsy_node::node::{MiningOptions, Node, NodeOptions, Storage};
+use printsy_node::{MiningMode, OnConflict};
 use printsy_p2p::Limits;
 
 /// How long anything may take before a test gives up on it.
