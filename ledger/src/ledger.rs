@@ -343,6 +343,14 @@ impl Ledger {
         self.index.failed()
     }
 
+    /// Whether the index still follows.
+    ///
+    /// # Errors
+    /// What ended it: no block can be connected any more, and only a new start can help.
+    pub fn check_index(&self) -> Result<(), StoreError> {
+        self.index.check()
+    }
+
     /// A clean stop: keeps the orders that wait for the next start, and writes the checkpoint to the end, so that
     /// it has nothing to catch up with. Call it last: what comes after is not kept.
     ///

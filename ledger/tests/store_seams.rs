@@ -379,3 +379,28 @@ fn records_are_read_whole_while_they_are_overwritten() {
     }
     writer.join().unwrap();
 }
+
+/// What is synced must be found again: a file whose name is gone holds nothing that may be acknowledged.
+#[test]
+fn a_file_that_was_removed_while_it_was_open_is_never_synced() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let disk = FileDisk::open(folder.path().join("store")).unwrap();
+    disk.append("journal/a.seg", b"kept").unwrap();
+    disk.sync("journal/a.seg").unwrap();
+    // Another name is as good as the first.
+    let path = folder.path().join("store/journal/a.seg");
+    std::fs::hard_link(&path, folder.path().join("copy")).unwrap();
+    std::fs::remove_file(folder.path().join("copy")).unwrap();
+    disk.sync("journal/a.seg").unwrap();
+    for is_replaced in [false, true] {
+        std::fs::remove_file(&path).unwrap();
+        if is_replaced {
+            std::fs::write(&path, b"kept").unwrap();
+        }
+        disk.append("journal/a.seg", b"lost").unwrap();
+        let error = disk.sync("journal/a.seg").unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("removed"), "{error}");
+        std::fs::write(&path, b"").unwrap();
+    }
+}

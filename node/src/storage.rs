@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use printsy_consensus::Genesis;
 use printsy_ledger::store::{
-    Checkpoint, Disk, Doubt, FileDisk, Index, MemoryDisk, MemoryIndex, SledIndex, StoreError, repair,
+    Checkpoint, Disk, Doubt, FileDisk, Index, MemoryDisk, MemoryIndex, SledIndex, StoreError, check_network,
+    repair,
 };
 use printsy_ledger::{Damage, Ledger, LedgerError, OpenReport};
 
@@ -78,6 +79,8 @@ fn open_datadir(
     may_fetch: bool,
 ) -> Result<(Ledger, OpenReport), LedgerError> {
     let disk: Arc<dyn Disk> = open_disk(datadir)?;
+    // Opening the index writes, and a damaged one is wiped: not in a datadir that is not ours to touch.
+    check_network(disk.as_ref(), &genesis.hash())?;
     let path = datadir.join(INDEX_FOLDER);
     if let Some(why) = Doubt::read(disk.as_ref())? {
         tracing::warn!(%why, "damage was noted before; going through the whole journal");

@@ -1,6 +1,10 @@
 //! `printsyd` as it is run: made ready by `init`, started, asked, stopped, and started again.
 #![allow(clippy::unwrap_used, reason = "test code, also outside of test functions")]
 
+#[path = "cli_run/conflict.rs"]
+mod conflict;
+#[path = "cli_run/disk.rs"]
+mod disk;
 mod program;
 
 use std::fs;
@@ -121,10 +125,10 @@ fn a_configuration_that_moves_its_own_datadir_is_refused() {
     run(printsyd(home.path(), &["run"])).refuses(3, &["printsyd.toml", "storage.datadir", "--config"]);
 }
 
-/// Calls a method of the node's RPC: its result.
-fn call(address: SocketAddr, method: &str, params: Value) -> Value {
+/// Asks the node's RPC: the whole answer, or none where the node has gone.
+fn ask(address: SocketAddr, method: &str, params: Value) -> Option<Value> {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let length = body.len();
     write!(
@@ -132,11 +136,16 @@ fn call(address: SocketAddr, method: &str, params: Value) -> Value {
         "POST / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Content-Length: {length}\r\n\r\n{body}"
     )
-    .unwrap();
+    .ok()?;
     let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let (_, answer) = text.split_once("\r\n\r\n").unwrap();
-    let mut answer: Value = serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {text}"));
+    stream.read_to_string(&mut text).ok()?;
+    let (_, answer) = text.split_once("\r\n\r\n")?;
+    Some(serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {text}")))
+}
+
+/// Calls a method of the node's RPC: its result.
+fn call(address: SocketAddr, method: &str, params: Value) -> Value {
+    let mut answer = ask(address, method, params).expect("the node answers");
     assert!(answer.get("error").is_none(), "{method}: {answer}");
     answer["result"].take()
 }

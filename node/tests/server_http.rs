@@ -315,6 +315,8 @@ async fn a_port_in_use_is_told_as_such() {
         mining: None,
         server: Some(ServerOptions::new(taken, genesis.params())),
         clock: printsy_node::clock::Clock::default(),
+        guard: None,
+        on_conflict: printsy_node::OnConflict::Stay,
     };
     match Node::start(options).await {
         Err(NodeError::Server(ServerError::InUse { address })) => assert_eq!(address, taken),

@@ -47,6 +47,7 @@ pub use lost::Lost;
 pub use memory_disk::{Fate, Fuse, MemoryDisk, Piece, SECTOR_BYTES};
 pub use memory_index::MemoryIndex;
 pub use reader::{JournalReader, Moves, StoredBlock, StoredMove};
+pub use recovery::check_network;
 pub use repair::{Repair, repair};
 pub use salvage::Salvage;
 pub use segment::SEGMENT_BYTES;

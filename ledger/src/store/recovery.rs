@@ -77,8 +77,11 @@ pub(super) fn look(disk: Arc<dyn Disk>, genesis: Hash, noted: u64) -> Result<Seg
 }
 
 /// Refuses another network's journal and a newer program's, by the headers alone; changes nothing. Damage is
-/// for [`recover`] to judge.
-pub(super) fn check_network(disk: &dyn Disk, genesis: &Hash) -> Result<(), StoreError> {
+/// for [`recover`] to judge. To be called before anything else of a datadir is opened: opening writes.
+///
+/// # Errors
+/// [`StoreError::ForeignGenesis`], [`StoreError::NewerFormat`]; the disk's.
+pub fn check_network(disk: &dyn Disk, genesis: &Hash) -> Result<(), StoreError> {
     for base in list_bases(disk)? {
         match check_header(&read_header(disk, base)?.0, genesis, base) {
             Err(StoreError::Damaged { .. }) => {}
