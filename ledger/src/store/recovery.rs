@@ -163,7 +163,7 @@ fn last_commit(segments: &Segments, from: u64, end: u64, synced: u64) -> Result<
 }
 
 /// Where a segment begins, its header must be sound too; elsewhere there is none.
-fn check_header_at(segments: &Segments, start: u64, end: u64) -> Result<(), StoreError> {
+pub(super) fn check_header_at(segments: &Segments, start: u64, end: u64) -> Result<(), StoreError> {
     if segments.first_frame(start) == start {
         return Ok(());
     }
