@@ -10,6 +10,7 @@
 //! mempool ∩ chain = ∅; any subset of the mempool, in its order, is a valid body on the tip.
 
 mod advance;
+pub mod audit;
 mod bodies;
 mod connected;
 mod error;

@@ -176,27 +176,14 @@ impl Checkpoint {
     /// # Errors
     /// [`StoreError::Index`], the disk's, or what `visit` answered.
     pub fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let mut overlay = self.overlay(prefix);
-        self.writer.index.scan(prefix, &mut |key, value| {
-            while let Some(entry) = overlay.first_entry().filter(|entry| entry.key().as_slice() < key) {
-                visit_row(&entry.remove_entry(), visit)?;
-            }
-            match overlay.remove_entry(key) {
-                Some(row) => visit_row(&row, visit),
-                None if key.first() == Some(&RESERVED_PREFIX) => Ok(()),
-                None => visit(key, value),
-            }
-        })?;
-        overlay.into_iter().try_for_each(|row| visit_row(&row, visit))
+        scan_over(self.writer.index.as_ref(), self.overlay(prefix), prefix, visit)
     }
 
     fn overlay(&self, prefix: &[u8]) -> Rows {
         let queue = self.writer.queue.lock();
         let mut overlay = BTreeMap::new();
         for rows in [queue.writing.as_ref(), &queue.pending] {
-            let from = rows.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
-            let of_prefix = from.take_while(|(key, _)| key.starts_with(prefix));
-            overlay.extend(of_prefix.map(|(key, value)| (key.clone(), value.clone())));
+            overlay.extend(of_prefix(rows, prefix));
         }
         overlay
     }
@@ -251,6 +238,33 @@ impl Checkpoint {
     pub fn failed(&self) -> Option<String> {
         self.writer.queue.lock().failed.as_ref().map(ToString::to_string)
     }
+}
+
+/// The rows whose keys begin with a prefix.
+pub(super) fn of_prefix(rows: &Rows, prefix: &[u8]) -> Rows {
+    let from = rows.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
+    let of_prefix = from.take_while(|(key, _)| key.starts_with(prefix));
+    of_prefix.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Scans an index with rows laid over it; the checkpoint's own keys are left out.
+pub(super) fn scan_over(
+    index: &dyn Index,
+    mut overlay: Rows,
+    prefix: &[u8],
+    visit: &mut Visit<'_>,
+) -> Result<(), StoreError> {
+    index.scan(prefix, &mut |key, value| {
+        while let Some(entry) = overlay.first_entry().filter(|entry| entry.key().as_slice() < key) {
+            visit_row(&entry.remove_entry(), visit)?;
+        }
+        match overlay.remove_entry(key) {
+            Some(row) => visit_row(&row, visit),
+            None if key.first() == Some(&RESERVED_PREFIX) => Ok(()),
+            None => visit(key, value),
+        }
+    })?;
+    overlay.into_iter().try_for_each(|row| visit_row(&row, visit))
 }
 
 fn visit_row(row: &Row, visit: &mut Visit<'_>) -> Result<(), StoreError> {

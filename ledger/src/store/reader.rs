@@ -19,7 +19,7 @@ use super::segment::Segments;
 /// Reads a journal; clones are cheap and may be used from any thread.
 #[derive(Clone, Debug)]
 pub struct JournalReader {
-    segments: Arc<Segments>,
+    pub(super) segments: Arc<Segments>,
 }
 
 /// A block as it was journalled.
@@ -58,8 +58,17 @@ impl JournalReader {
     /// [`StoreError::ForeignGenesis`], [`StoreError::NewerFormat`]; [`StoreError::Damaged`] where the segments do
     /// not follow one another; the disk's.
     pub fn open(disk: Arc<dyn Disk>, genesis: Hash) -> Result<Self, StoreError> {
+        Self::open_synced(disk, genesis, 0)
+    }
+
+    /// As [`Self::open`], for a journal of which somebody else knows that it was synced up to here: what is missing
+    /// before that is damage and no torn tail.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_synced(disk: Arc<dyn Disk>, genesis: Hash, synced: u64) -> Result<Self, StoreError> {
         let (_, noted) = SyncedNote::read(disk.as_ref())?;
-        Ok(Self::new(Arc::new(look(disk, genesis, noted)?)))
+        Ok(Self::new(Arc::new(look(disk, genesis, noted.max(synced))?)))
     }
 
     /// The end of the last commit.
