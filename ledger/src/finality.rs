@@ -2,7 +2,8 @@
 //! synced, by a commit of its own.
 //!
 //! The final height is as durable as what is told of it: each commit carries it, and nobody is told before the
-//! fdatasync. After a crash it is what was told last, or a commit more; it never falls.
+//! fdatasync. After a crash it is what was told last, or a commit more; it never falls, but where an operator takes
+//! the chain back (`retreat.rs`).
 
 use crate::ledger::Ledger;
 use crate::published::Tip;

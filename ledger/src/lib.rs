@@ -12,10 +12,12 @@
 mod advance;
 pub mod audit;
 mod bodies;
+mod chain_file;
 mod connected;
 mod error;
 mod finality;
 mod history;
+mod import;
 mod kept;
 mod ledger;
 mod mempool;
@@ -26,6 +28,7 @@ mod reader;
 mod recent;
 mod recount;
 mod recover;
+mod retreat;
 mod rows;
 mod salvage;
 mod state;
@@ -35,9 +38,11 @@ mod template;
 
 pub use advance::{Advance, TipChange};
 pub use bodies::{BRANCH_FACTOR, MAX_SIDE_BODY_BYTES};
+pub use chain_file::{ChainFileEnd, ChainFileError, ChainReader, ChainWriter, MAX_GENESIS_TEXT_BYTES};
 pub use connected::MAX_CONNECTED_BYTES;
 pub use error::{Damage, LedgerError};
 pub use history::Confirmed;
+pub use import::{Imported, Lighter, MoveChainError};
 pub use ledger::{InsertError, Ledger, MAX_TREE_HEADERS, TemplateError};
 pub use mempool::{
     AdmitError, Admitted, Chain, EXPIRY_MARGIN, MAX_BYTES, MAX_PARKED, MAX_PER_ACCOUNT, MAX_TRANSACTIONS,
@@ -48,5 +53,6 @@ pub use progress::{Progress, Watch};
 pub use published::{Snapshot, Tip};
 pub use reader::{Availability, EditionNumbers, Order, Reader, StoredBlock};
 pub use recount::MAX_RECOUNT_TRANSACTIONS;
+pub use retreat::{Retreat, RetreatError};
 pub use status::{Change, MAX_CHANGES, MAX_STORIES, MAX_STORY_BYTES, Status, Story};
 pub use template::Template;

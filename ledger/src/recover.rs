@@ -213,12 +213,15 @@ impl Recovery {
         for id in &stored.disconnect {
             staged.extend(self.disconnect(id, &mut rows)?);
         }
+        if !stored.disconnect.is_empty() {
+            self.tip.work = self.work_of(self.tip.id(), self.tip.height())?;
+        }
         for (id, position) in &stored.connect {
             let diff = self.connect(id, *position, &staged, &mut rows)?;
             transactions += u64::try_from(diff.confirmed.len()).unwrap_or(u64::MAX);
             staged.extend(diff);
         }
-        self.final_height = self.final_height.max(stored.final_height);
+        self.final_height = self.final_height_after(stored)?;
         self.state.confirmed.forget_below(self.final_height);
         let mark = Mark {
             journal_end: stored.end,
@@ -230,6 +233,20 @@ impl Recovery {
         Ok(transactions)
     }
 
+    /// The final height never falls, but by a retreat, which ends at the block that is final after it, and in its state.
+    fn final_height_after(&self, stored: &StoredMove) -> Result<u64, LedgerError> {
+        if !stored.is_retreat() {
+            return Ok(self.final_height.max(stored.final_height));
+        }
+        let height = self.tip.height();
+        if stored.final_height != height || self.state.tree.root() != self.tip.header.header().state_root {
+            let id = self.tip.id();
+            return Err(LedgerError::journal(id, height, "the chain was taken back to it and does not end there"));
+        }
+        Ok(height)
+    }
+
+    /// Takes the tip off. The work of the block below is counted once for the whole move.
     fn disconnect(&mut self, id: &Hash, rows: &mut MoveRows) -> Result<Diff, LedgerError> {
         let height = self.tip.height();
         if self.tip.id() != *id {
@@ -241,8 +258,7 @@ impl Recovery {
         self.state.publish(&diff, tree);
         rows.disconnected(block.transactions.iter().map(|tx| tx.body.txid()));
         let (parent, below) = (block.header.header.parent, height.saturating_sub(1));
-        let header = CheckedHeader::stored(self.header(&parent, below)?);
-        self.tip = Tip { header, work: self.work_of(parent, below)? };
+        self.tip.header = CheckedHeader::stored(self.header(&parent, below)?);
         Ok(diff)
     }
 

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use printsy_consensus::GenesisError;
 use printsy_keys::KeyError;
-use printsy_ledger::LedgerError;
+use printsy_ledger::{ChainFileError, LedgerError, MoveChainError, RetreatError};
 use printsy_ledger::store::StoreError;
 
 use crate::config::ConfigError;
@@ -157,6 +157,51 @@ impl From<LedgerError> for Failure {
 impl From<DatadirLost> for Failure {
     fn from(error: DatadirLost) -> Self {
         Self::Runtime(error.to_string())
+    }
+}
+
+impl Failure {
+    /// What ended the export or import (`what`, an infinitive) of a chain; `after` says how things stand.
+    #[must_use]
+    pub fn moving_chain(what: &str, error: MoveChainError, after: &str) -> Self {
+        let (kind, advice): (fn(String) -> Self, &str) = match &error {
+            MoveChainError::File(ChainFileError::Io(source)) => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (Self::DiskFull, "make room"),
+                _ => (Self::Runtime, "try again"),
+            },
+            MoveChainError::File(ChainFileError::NewerFormat { .. }) | MoveChainError::NewerBlock { .. } => {
+                (Self::Foreign, "run the newer program")
+            }
+            MoveChainError::File(_) => (Self::Damaged, "get another copy of it"),
+            MoveChainError::Invalid { .. } => (Self::Damaged, "get the chain from somebody else"),
+            MoveChainError::TooHigh { .. } => (Self::Usage, "ask for less"),
+            MoveChainError::FromFuture { .. } => (Self::Runtime, "set the clock, or import again later"),
+            MoveChainError::BelowFinal { .. } => {
+                (Self::Runtime, "decide with `printsyd resolve`, or import it into a datadir of its own")
+            }
+            MoveChainError::TooDeep { .. } => (Self::Runtime, "import it into a datadir of its own"),
+            MoveChainError::Ledger(_) => (Self::Runtime, ""),
+        };
+        match error {
+            MoveChainError::Ledger(error) => error.into(),
+            error => kind(format!("cannot {what}: {error}; {advice}{after}")),
+        }
+    }
+}
+
+impl From<RetreatError> for Failure {
+    fn from(error: RetreatError) -> Self {
+        let message = error.to_string();
+        match error {
+            RetreatError::Ledger(error) => error.into(),
+            RetreatError::NotBelowFinal { .. } => Self::Usage(format!(
+                "{message}: there is no conflict, the node leaves the blocks above it by itself where a chain has more \
+                 work; nothing was changed"
+            )),
+            RetreatError::Unknown { .. } | RetreatError::Tip { .. } => {
+                Self::Usage(format!("{message}; nothing was changed"))
+            }
+        }
     }
 }
 

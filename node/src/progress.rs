@@ -52,6 +52,12 @@ impl Reporter {
         }
     }
 
+    /// How long the walk has taken.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        now().duration_since(self.began)
+    }
+
     fn draw(&mut self, progress: Progress) {
         let bar = self.bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(progress.total), ProgressDrawTarget::stderr());

@@ -46,6 +46,15 @@ pub struct StoredMove {
     pub connect: Vec<(Hash, u64)>,
 }
 
+impl StoredMove {
+    /// Whether an operator took the chain back by it: blocks go and none comes. It alone may lower the final height,
+    /// to the height it ends at.
+    #[must_use]
+    pub fn is_retreat(&self) -> bool {
+        !self.disconnect.is_empty() && self.connect.is_empty()
+    }
+}
+
 impl JournalReader {
     pub(super) fn new(segments: Arc<Segments>) -> Self {
         Self { segments }
