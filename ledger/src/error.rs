@@ -43,6 +43,12 @@ pub enum LedgerError {
         /// Its height.
         height: u64,
     },
+    /// No read of this chain was of one moment: it moved each time.
+    #[error("the chain was reorganised each time it was read; ask again")]
+    Moving,
+    /// A move is in the journal, and telling it failed: what else is on the disk is of no chain that was shown.
+    #[error("a move of the tip was journalled and could not be told; the node stops")]
+    Untold,
     /// The thread that owns the ledger panicked: its state may be half changed.
     #[error("the core panicked; its state may be half changed, so the node stops")]
     Panicked,
@@ -62,7 +68,7 @@ impl LedgerError {
             }
             Self::Store(StoreError::Damaged { .. } | StoreError::Index(_)) => Some(Damage::Derived),
             Self::View(_) | Self::MissingBlock { .. } => Some(Damage::Derived),
-            Self::Store(_) | Self::Journal { .. } | Self::Panicked => None,
+            Self::Store(_) | Self::Journal { .. } | Self::Moving | Self::Untold | Self::Panicked => None,
         }
     }
 

@@ -50,6 +50,16 @@ pub(crate) fn holding_key(account: &PublicKey, image: u64) -> Vec<u8> {
     key
 }
 
+/// What all keys of an account's holdings begin with.
+pub(crate) fn holdings_prefix(account: &PublicKey) -> Vec<u8> {
+    prefixed(HOLDING, &account.0)
+}
+
+/// The image of a key that begins with this prefix of holdings.
+pub(crate) fn image_of(prefix: &[u8], key: &[u8]) -> Option<u64> {
+    key.strip_prefix(prefix)?.try_into().ok().map(u64::from_be_bytes)
+}
+
 pub(crate) fn transaction_key(txid: &Hash) -> Vec<u8> {
     prefixed(TRANSACTION, &txid.0[..ID_PREFIX])
 }

@@ -144,7 +144,14 @@ proptest! {
                 }
             }
             for prefix in [&[][..], &[0], &[1, 2], &[0xff], &[0xff, 0xff]] {
-                prop_assert_eq!(rows_of(&sled, prefix), rows_of(&memory, prefix));
+                let rows = rows_of(&memory, prefix);
+                prop_assert_eq!(rows_of(&sled, prefix), rows.clone());
+                for (from, limit) in [(&[][..], 3), (&[1], 1), (&[1, 2, 0], 100), (&[0xff, 1], 2), (&[2], 0)] {
+                    let page = rows.iter().filter(|(key, _)| key.as_slice() >= from).take(limit);
+                    let page: Vec<_> = page.cloned().collect();
+                    prop_assert_eq!(sled.page(prefix, from, limit).unwrap(), page.clone());
+                    prop_assert_eq!(memory.page(prefix, from, limit).unwrap(), page);
+                }
             }
         }
     }

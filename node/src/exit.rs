@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 use printsy_consensus::GenesisError;
 use printsy_keys::KeyError;
-use printsy_ledger::{ChainFileError, LedgerError, MoveChainError, RetreatError};
 use printsy_ledger::store::StoreError;
+use printsy_ledger::{ChainFileError, LedgerError, MoveChainError, RetreatError};
 
 use crate::config::ConfigError;
 use crate::guard::{DatadirLost, advice};
@@ -149,7 +149,9 @@ impl From<LedgerError> for Failure {
         match error {
             LedgerError::Store(error) => error.into(),
             LedgerError::Journal { .. } | LedgerError::MissingBlock { .. } => damaged(&message),
-            LedgerError::View(_) | LedgerError::Panicked => Self::Runtime(message),
+            LedgerError::View(_) | LedgerError::Moving | LedgerError::Untold | LedgerError::Panicked => {
+                Self::Runtime(message)
+            }
         }
     }
 }

@@ -91,7 +91,9 @@ impl Check {
             LedgerError::Store(StoreError::Damaged { .. } | StoreError::Index(_))
             | LedgerError::View(_)
             | LedgerError::MissingBlock { .. } => self.find(height, None, error.to_string()),
-            LedgerError::Store(_) | LedgerError::Panicked => return Err(error),
+            LedgerError::Store(_) | LedgerError::Moving | LedgerError::Untold | LedgerError::Panicked => {
+                return Err(error);
+            }
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use super::bytes::Bytes;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::headers::HeaderFile;
-use super::index::{Index, RESERVED_PREFIX, Row, Visit};
+use super::index::{Index, KeyValue, RESERVED_PREFIX, Row, Visit};
 use super::recovery::check_network;
 use super::redo::Rows;
 use super::writer::{Queue, Writer, read_mark};
@@ -176,14 +176,30 @@ impl Checkpoint {
     /// # Errors
     /// [`StoreError::Index`], the disk's, or what `visit` answered.
     pub fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        scan_over(self.writer.index.as_ref(), self.overlay(prefix), prefix, visit)
+        scan_over(self.writer.index.as_ref(), self.overlay(prefix, prefix), prefix, visit)
     }
 
-    fn overlay(&self, prefix: &[u8]) -> Rows {
+    /// The rows whose keys begin with `prefix`, from the key `from` on, ascending, at most `limit` of them, with
+    /// everything that was submitted before.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`], or the disk's.
+    pub fn page(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<KeyValue>, StoreError> {
+        let overlay = self.overlay(prefix, from);
+        // So many more that enough are left once those that were removed are gone.
+        let removed = overlay.values().filter(|value| value.is_none()).count();
+        let written = self.writer.index.page(prefix, from, limit.saturating_add(removed))?;
+        let mut rows: Rows = written.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        rows.extend(overlay);
+        let rows = rows.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        Ok(rows.filter(|(key, _)| key.first() != Some(&RESERVED_PREFIX)).take(limit).collect())
+    }
+
+    fn overlay(&self, prefix: &[u8], from: &[u8]) -> Rows {
         let queue = self.writer.queue.lock();
         let mut overlay = BTreeMap::new();
         for rows in [queue.writing.as_ref(), &queue.pending] {
-            overlay.extend(of_prefix(rows, prefix));
+            overlay.extend(of_prefix(rows, prefix, from));
         }
         overlay
     }
@@ -240,9 +256,9 @@ impl Checkpoint {
     }
 }
 
-/// The rows whose keys begin with a prefix.
-pub(super) fn of_prefix(rows: &Rows, prefix: &[u8]) -> Rows {
-    let from = rows.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
+/// The rows whose keys begin with a prefix, from the key `from` on.
+pub(super) fn of_prefix(rows: &Rows, prefix: &[u8], from: &[u8]) -> Rows {
+    let from = rows.range::<[u8], _>((Bound::Included(prefix.max(from)), Bound::Unbounded));
     let of_prefix = from.take_while(|(key, _)| key.starts_with(prefix));
     of_prefix.map(|(key, value)| (key.clone(), value.clone())).collect()
 }

@@ -112,6 +112,6 @@ impl IndexView {
     /// # Errors
     /// [`StoreError::Index`], the disk's, or what `visit` answered.
     pub fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        scan_over(self.index.as_ref(), of_prefix(&self.redo, prefix), prefix, visit)
+        scan_over(self.index.as_ref(), of_prefix(&self.redo, prefix, prefix), prefix, visit)
     }
 }

@@ -42,7 +42,7 @@ pub use error::StoreError;
 pub use file_disk::{FileDisk, MAX_OPEN_FILES};
 pub use frame::MAX_PAYLOAD_BYTES;
 pub use headers::{HeaderFile, HeaderRecord};
-pub use index::{Index, MAX_BATCH_OPERATIONS, RESERVED_PREFIX, Row, Visit};
+pub use index::{Index, KeyValue, MAX_BATCH_OPERATIONS, RESERVED_PREFIX, Row, Visit};
 pub(crate) use inspect::Frames;
 pub use inspect::IndexView;
 pub use journal::{Appended, Commit, CommitBlock, Journal};

@@ -38,7 +38,7 @@ impl Serve for IsAvailable {
 }
 
 /// The image, if the network has it (T5).
-fn known_image(context: &Context, params: ImageParams) -> Result<u64, RpcError> {
+pub(super) fn known_image(context: &Context, params: ImageParams) -> Result<u64, RpcError> {
     let image = params.image.get();
     let network = context.node.params();
     if image < network.max_images { Ok(image) } else { Err(errors::no_such_image(network, image)) }
@@ -108,7 +108,8 @@ fn average_rating(entry: &Entry) -> Option<f64> {
     (entry.reviews > 0).then(|| sum / f64::from(entry.reviews))
 }
 
-fn position(place: Place) -> Position {
+/// A place in the chain as it is told.
+pub(super) fn position(place: Place) -> Position {
     Position { height: place.height, index: place.index }
 }
 

@@ -119,7 +119,7 @@ fn finality_time(reader: &Reader, height: u64) -> Result<u64, LedgerError> {
 }
 
 /// The edition numbers of a purchase, by line.
-fn editions(confirmed: &Confirmed) -> Option<Vec<EditionRange>> {
+pub(super) fn editions(confirmed: &Confirmed) -> Option<Vec<EditionRange>> {
     if !matches!(confirmed.transaction.body.action, Action::Purchase { .. }) {
         return None;
     }
