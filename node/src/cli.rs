@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::audit::{self, AuditArgs};
 use crate::commands::reindex::{self, ReindexArgs};
+use crate::commands::replay::{self, ReplayArgs};
 use crate::config::{Config, Value, keys};
 use crate::exit::Failure;
 use crate::init::InitArgs;
@@ -32,6 +34,10 @@ pub enum Command {
     Init(InitArgs),
     /// Make the index of a stopped node again from its journal.
     Reindex(ReindexArgs),
+    /// Execute the whole chain of a stopped node again: every rule, every root.
+    Replay(ReplayArgs),
+    /// Check everything a stopped node has, and compare its chain with another node's.
+    Audit(AuditArgs),
 }
 
 /// How to run. Every flag but `--dev` and `--config` is also a key of the configuration, and of the environment.
@@ -116,6 +122,8 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Init(args) => init::init(args).map(|report| eprintln!("{report}")),
         Command::Reindex(args) => reindex::reindex(args),
+        Command::Replay(args) => replay::replay(args),
+        Command::Audit(args) => audit::audit(args),
         Command::Run(args) => {
             let config = Config::load(args)?;
             logging::install(&config.log.filter, config.log.format)?;

@@ -4,7 +4,9 @@
 //! [`crate::exit`]. What they do to the chain is the ledger's; here is what people type and see. Reports go to
 //! standard output, everything else to standard error.
 
+pub mod audit;
 pub mod reindex;
+pub mod replay;
 
 use std::path::PathBuf;
 use std::sync::Arc;
