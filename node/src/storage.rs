@@ -17,7 +17,7 @@ use printsy_ledger::{Damage, Ledger, LedgerError, OpenReport};
 use crate::progress::Reporter;
 
 /// The folder of the index inside a datadir.
-const INDEX_FOLDER: &str = "index";
+pub(crate) const INDEX_FOLDER: &str = "index";
 
 /// Where a node keeps its ledger.
 #[derive(Clone, Debug)]

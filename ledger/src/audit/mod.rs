@@ -23,7 +23,7 @@ pub use report::{Area, AuditReport, Check, Counts, Finding, MAX_FINDINGS};
 
 use std::sync::Arc;
 
-use printsy_consensus::{Block, Genesis, Hash, codec};
+use printsy_consensus::{Block, Genesis, SignedHeader, codec};
 
 use self::chain::SinceMark;
 use self::count::Count;
@@ -49,19 +49,19 @@ pub enum Stage {
 /// Who is told how far each stage has come.
 pub type StageWatch<'a> = dyn FnMut(Stage, Progress) + 'a;
 
-/// The block of a height of the chain, by its id.
+/// The header of a height of the chain; `None` above the last.
 ///
 /// # Errors
 /// Damage, or the disk's.
-pub fn block_id(
+pub fn header_at(
     genesis: &Genesis,
     journal: &JournalReader,
     chain: &Chain,
     height: u64,
-) -> Result<Option<Hash>, StoreError> {
+) -> Result<Option<SignedHeader>, StoreError> {
     match chain.position(height) {
-        Some(position) => Ok(Some(journalled_header(journal, position)?.header.id())),
-        None => Ok((height == 0).then(|| genesis.hash())),
+        Some(position) => journalled_header(journal, position).map(Some),
+        None => Ok((height == 0).then(|| *genesis.header())),
     }
 }
 

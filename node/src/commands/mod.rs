@@ -4,9 +4,11 @@
 //! [`crate::exit`]. What they do to the chain is the ledger's; here is what people type and see. Reports go to
 //! standard output, everything else to standard error.
 
+pub mod audit;
 pub mod export;
 pub mod import;
 pub mod reindex;
+pub mod replay;
 pub mod resolve;
 
 use std::path::{Path, PathBuf};

@@ -70,6 +70,14 @@ impl Daemon {
         self.child.try_wait().ok().flatten()
     }
 
+    /// The system's id of it.
+    ///
+    /// # Errors
+    /// If it has ended and was waited for.
+    pub fn id(&self) -> Result<u32> {
+        self.child.id().context("it has ended already")
+    }
+
     /// What kills it at any moment, from any thread.
     ///
     /// # Errors

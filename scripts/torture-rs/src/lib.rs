@@ -5,11 +5,14 @@
 //! one [`report::Report`]. `scripts/torture` runs them at length; this crate's tests run them short. The naive
 //! model of the ledger's own tests is used here as it stands there, by its path.
 
+pub mod corruption;
 pub mod crashes;
+mod files;
 mod history;
 pub mod kills;
 pub mod reorganisations;
 pub mod report;
+pub mod scale;
 mod seeds;
 
 #[path = "../../../ledger/tests/support/mod.rs"]

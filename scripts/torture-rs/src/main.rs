@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use printsy_torture::report::Report;
-use printsy_torture::{crashes, kills, reorganisations};
+use printsy_torture::{corruption, crashes, kills, reorganisations, scale};
 
 /// The long runs: nothing acknowledged is ever lost.
 #[derive(Debug, Parser)]
@@ -37,6 +37,17 @@ struct Extent {
     count: Option<u64>,
 }
 
+/// How large.
+#[derive(Clone, Copy, Debug, Args)]
+struct Sizes {
+    /// How many images, and as many accounts.
+    #[arg(long, default_value_t = 1_000_000)]
+    entries: u64,
+    /// How many sales of a few images.
+    #[arg(long, default_value_t = 5_000_000)]
+    sales: u64,
+}
+
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Campaign {
     /// The daemon under load, killed with SIGKILL (1,000 times), every answer checked.
@@ -45,6 +56,10 @@ enum Campaign {
     Crashes(Extent),
     /// Reorganisations down to the final block (10,000), each compared with a naive replay.
     Reorganisations(Extent),
+    /// One damage to one file of a stopped node (2,000 times), and what the daemon makes of it.
+    Corruption(Extent),
+    /// Restarts with a large state (1,000,000 images and accounts) and with many sales (5,000,000).
+    Scale(Sizes),
     /// All of them, at their full length.
     All,
 }
@@ -72,10 +87,14 @@ async fn run(cli: &Cli) -> Result<()> {
         Campaign::Reorganisations(extent) => done(reorganise(extent)?),
         Campaign::Crashes(extent) => done(crash(extent)?),
         Campaign::Kills(extent) => done(kill(cli, extent).await?),
+        Campaign::Corruption(extent) => done(corrupt(cli, extent).await?),
+        Campaign::Scale(sizes) => done(restart(cli, sizes).await?),
         Campaign::All => {
             done(reorganise(full)?);
             done(crash(full)?);
+            done(corrupt(cli, full).await?);
             done(kill(cli, full).await?);
+            done(restart(cli, Sizes { entries: 1_000_000, sales: 5_000_000 }).await?);
         }
     }
     if let Some(path) = &cli.json {
@@ -95,9 +114,23 @@ fn crash(extent: Extent) -> Result<Report> {
 }
 
 async fn kill(cli: &Cli, extent: Extent) -> Result<Report> {
-    let printsyd = match &cli.printsyd {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("printsyd"),
-    };
-    kills::run(&kills::Options { seed: extent.seed, count: extent.count.unwrap_or(1_000), printsyd }).await
+    let (seed, count, printsyd) = (extent.seed, extent.count.unwrap_or(1_000), printsyd(cli)?);
+    kills::run(&kills::Options { seed, count, printsyd }).await
+}
+
+async fn corrupt(cli: &Cli, extent: Extent) -> Result<Report> {
+    let (seed, count, printsyd) = (extent.seed, extent.count.unwrap_or(2_000), printsyd(cli)?);
+    corruption::run(&corruption::Options { seed, count, printsyd }).await
+}
+
+async fn restart(cli: &Cli, sizes: Sizes) -> Result<Report> {
+    let Sizes { entries, sales } = sizes;
+    scale::run(&scale::Options { entries, sales, printsyd: printsyd(cli)? }).await
+}
+
+fn printsyd(cli: &Cli) -> Result<PathBuf> {
+    match &cli.printsyd {
+        Some(path) => Ok(path.clone()),
+        None => Ok(std::env::current_exe()?.with_file_name("printsyd")),
+    }
 }

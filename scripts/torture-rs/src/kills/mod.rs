@@ -14,7 +14,7 @@ mod model;
 mod orders;
 mod state;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -32,6 +32,7 @@ use self::daemon::{Life, Mining, Start, Starter};
 use self::load::{Broken, Load};
 use self::model::{Model, Moved};
 use self::orders::Customers;
+use crate::files::copy_folder;
 use crate::report::Report;
 use crate::support::Random;
 
@@ -73,6 +74,16 @@ pub async fn run(options: &Options) -> Result<Report> {
         folder.keep();
         format!("kills, seed {}; datadir and log are kept in {}", options.seed, folder.path().display())
     })
+}
+
+/// Kills the daemon as often as asked, and leaves the datadir of all its lives at `datadir`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn leave_datadir(options: &Options, datadir: &Path) -> Result<()> {
+    let folder = Folder::temporary()?;
+    Campaign::new(options, &folder)?.run(options.count).await?;
+    copy_folder(&folder.datadir(1), datadir)
 }
 
 struct Campaign {
@@ -122,13 +133,14 @@ impl Campaign {
             self.check(&client, last).await.map_err(|error| with_end(&mut life, error))?;
             last = (mining, self.live(&mut life, mining, client).await?);
         }
-        let Some(life) = self.start(Mining::WhenTold, u64::MAX).await? else {
+        let Some(mut life) = self.start(Mining::WhenTold, u64::MAX).await? else {
             bail!("the daemon did not come up after the last kill");
         };
         let client = life.client()?;
         self.check(&client, last).await?;
         self.check_all(&client).await?;
         life.killer()?.kill()?;
+        life.ended().await?;
         Ok(self.report(begun.elapsed()))
     }
 
