@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use printsy_rpc::chain::GetChain;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use printsy_rpc::chain::{Chain, GetChain};
 use printsy_rpc::{Client, NoParams};
 use printsy_scenarios::folder::Folder;
 use printsy_scenarios::network::free_ports;
@@ -33,6 +33,8 @@ use crate::support::Random;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause between two looks whether it answers.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// Where the peer listens.
+const LOOPBACK: &str = "/ip4/127.0.0.1/tcp/0";
 /// After so many damages the datadir they are done to is made anew.
 const DAMAGES_A_DATADIR: u64 = 250;
 /// How often the daemon is killed while a datadir is made: enough for every kind of file to be there.
@@ -55,6 +57,9 @@ pub struct Options {
     pub printsyd: PathBuf,
 }
 
+/// Of so many refused damages to the journal, one is repaired with a peer's help.
+const REFETCH_ONE_IN: u64 = 4;
+
 /// What became of one damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
@@ -62,6 +67,8 @@ enum Outcome {
     Healed,
     /// The daemon did not start, and said why.
     Refused,
+    /// The daemon did not start, and said why; with a peer to ask it started, has its chain, and an audit finds nothing.
+    Refetched,
     /// The daemon has its chain, and an audit finds the damage.
     FoundByAudit,
 }
@@ -102,13 +109,20 @@ async fn campaign(options: &Options, folder: &Folder) -> Result<Report> {
         }
         copy_folder(&folder.datadir(0), &copy)?;
         let (kind, what) = damage(&mut random, &copy)?;
-        let outcome = judge(options, folder, &copy, stand, &kind).await;
-        let outcome = outcome.with_context(|| format!("damage {number}: {what}"))?;
+        let judged = async {
+            match judge(options, folder, &copy, stand, &kind).await? {
+                Outcome::Refused if kind == "journal" && random.chance(REFETCH_ONE_IN) => {
+                    refetch(options, folder, &copy, stand).await.context("with a peer")
+                }
+                outcome => Ok(outcome),
+            }
+        };
+        let outcome = judged.await.with_context(|| format!("damage {number}: {what}"))?;
         *tally.entry((kind, outcome)).or_default() += 1;
     }
     let mut report = Report::new("corruption");
     report.add("damages", options.count);
-    for outcome in [Outcome::Healed, Outcome::Refused, Outcome::FoundByAudit] {
+    for outcome in [Outcome::Healed, Outcome::Refused, Outcome::Refetched, Outcome::FoundByAudit] {
         let count: u64 = tally.iter().filter(|((_, of), _)| *of == outcome).map(|(_, count)| count).sum();
         report.add(&format!("{outcome:?}"), count);
     }
@@ -165,6 +179,38 @@ async fn judge(
     }
 }
 
+/// Starts the daemon on a damaged datadir beside a peer that has the whole chain: it must get back what it lost.
+async fn refetch(options: &Options, folder: &Folder, datadir: &Path, whole: &Stand) -> Result<Outcome> {
+    let other = folder.datadir(2);
+    if other.exists() {
+        fs::remove_dir_all(&other)?;
+    }
+    copy_folder(&folder.datadir(0), &other)?;
+    fs::remove_file(other.join("node.key"))?;
+    let mut peer = Running::start_with(options, folder, &other, 2, &["--listen", LOOPBACK])?;
+    let chain = peer.chain().await?.map_err(|code| anyhow!("the peer ended with {code}"))?;
+    let address = chain.listen.first().context("the peer listens")?;
+    let bootnode = format!("{address}/p2p/{}", chain.peer_id);
+    let mut mended =
+        Running::start_with(options, folder, datadir, 1, &["--listen", "", "--bootnodes", &bootnode])?;
+    let begun = Instant::now();
+    loop {
+        match mended.stand().await? {
+            Ok(stand) if stand == *whole => break,
+            Ok(stand) => {
+                ensure!(begun.elapsed() < PATIENCE, "stands at {stand:?}, and stood at {whole:?}");
+                sleep(LOOK_EVERY).await;
+            }
+            Err(code) => bail!("refused with {code} though there is a peer"),
+        }
+    }
+    mended.daemon.stop().await?;
+    peer.daemon.stop().await?;
+    let found = audit(options, datadir).await?;
+    ensure!(found == 0, "the audit after the repair ended with {found}");
+    Ok(Outcome::Refetched)
+}
+
 /// A daemon that was started on some datadir.
 struct Running {
     daemon: Daemon,
@@ -172,11 +218,24 @@ struct Running {
 }
 
 impl Running {
+    /// A node without a network.
     fn start(options: &Options, folder: &Folder, datadir: &Path) -> Result<Self> {
+        Self::start_with(options, folder, datadir, 1, &["--listen", ""])
+    }
+
+    fn start_with(
+        options: &Options,
+        folder: &Folder,
+        datadir: &Path,
+        number: usize,
+        words: &[&str],
+    ) -> Result<Self> {
         let rpc = SocketAddr::from((Ipv4Addr::LOCALHOST, free_ports(1)?.remove(0)));
-        let mut arguments: Vec<OsString> = ["run", "--listen", "", "--datadir"].map(OsString::from).into();
-        arguments.extend([datadir.into(), "--rpc-listen".into(), rpc.to_string().into()]);
-        let log = folder.log(1);
+        let mut arguments: Vec<OsString> = vec!["run".into()];
+        arguments.extend(words.iter().map(OsString::from));
+        arguments.extend(["--datadir".into(), datadir.into()]);
+        arguments.extend(["--rpc-listen".into(), rpc.to_string().into()]);
+        let log = folder.log(number);
         if log.exists() {
             fs::remove_file(&log)?;
         }
@@ -185,6 +244,12 @@ impl Running {
 
     /// Where its chain stands, or with which exit code it refused.
     async fn stand(&mut self) -> Result<Result<Stand, i32>> {
+        let stand = |chain: Chain| Stand { height: chain.tip.height, tip: chain.tip.hash.to_string() };
+        Ok(self.chain().await?.map(stand))
+    }
+
+    /// What it says of its chain, or with which exit code it refused.
+    async fn chain(&mut self) -> Result<Result<Chain, i32>> {
         let client = Client::new(&format!("http://{}", self.rpc))?;
         let begun = Instant::now();
         loop {
@@ -193,8 +258,7 @@ impl Running {
                 return Ok(Err(code));
             }
             if let Ok(chain) = client.call::<GetChain>(&NoParams {}).await {
-                let tip = chain.tip;
-                return Ok(Ok(Stand { height: tip.height, tip: tip.hash.to_string() }));
+                return Ok(Ok(chain));
             }
             ensure!(begun.elapsed() < PATIENCE, "neither an answer nor an end within {PATIENCE:?}");
             sleep(LOOK_EVERY).await;
