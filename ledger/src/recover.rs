@@ -111,6 +111,10 @@ impl Recovery {
 
     /// Loads the checkpoint and holds it against the header it claims to be of.
     fn load(&mut self, mark: &Mark) -> Result<(), String> {
+        let headers = self.headers.count();
+        if headers <= mark.height {
+            return Err(format!("headers.dat has {headers} records, its mark is at height {}", mark.height));
+        }
         let (tree, miners) = self.load_tree().map_err(|error| error.to_string())?;
         let header = if mark.height == 0 {
             *self.genesis.header()
