@@ -77,7 +77,7 @@ pub(super) fn look(disk: Arc<dyn Disk>, genesis: Hash, noted: u64) -> Result<Seg
 }
 
 /// Refuses another network's journal and a newer program's, by the headers alone; changes nothing. Damage is
-/// for [`recover`] to judge. To be called before anything else of a datadir is opened: opening writes.
+/// for recovery to judge. To be called before anything else of a datadir is opened: opening writes.
 ///
 /// # Errors
 /// [`StoreError::ForeignGenesis`], [`StoreError::NewerFormat`]; the disk's.

@@ -45,6 +45,9 @@ fn a_heavier_chain_beyond_what_is_final_is_an_alarm_and_an_end_only_where_that_i
     let (mut light, at) = start(home, &genesis, "light", &joining, "false");
     let said = light.wait_for("leaves this one after height 0");
     assert!(said.contains(theirs.as_str().unwrap()), "{said}");
+    // It is shown once the core has done with what raised it, which is before it answers anybody else.
+    let miner = SecretKey::development("miner-1").public_key().to_string();
+    call(at, "getBlockTemplate", json!([miner]));
     let ready = get(at, "/readyz");
     assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("\"finality\""), "{ready}");
     assert!(ready.contains("printsyd resolve --to"), "{ready}");
