@@ -5,6 +5,7 @@
 //! the final block, goes back to branches it had left, makes final, writes checkpoints, and stops and starts.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -110,11 +111,11 @@ impl History {
             }
             step = maker.step(random);
         }
-        for told in history.told.clone() {
-            if !history.next.contains_key(&told.tip) {
+        for told in &history.told {
+            if let Entry::Vacant(next) = history.next.entry(told.tip) {
                 let state = maker.world.state(&told.tip).clone();
                 let miner = random_miner(random, &genesis, &state);
-                history.next.insert(told.tip, maker.world.extend(&told.tip, miner, &[]));
+                next.insert(maker.world.extend(&told.tip, miner, &[]));
             }
         }
         history.world = maker.world;

@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::answers::{Answer, Book, Seen, of_chain};
 use self::daemon::{Life, Mining, Start, Starter};
-use self::load::{Broken, Load};
+use self::load::Load;
 use self::model::{Model, Moved};
 use self::orders::Customers;
 use crate::files::copy_folder;
@@ -180,22 +180,21 @@ impl Campaign {
         let killing = self.spawn_killer(life, &load)?;
         let (key, mut random) = (daemon::forger(), Random::new(self.random.next()));
         let made = load.make_blocks(&mut self.model, &key, &mut random).await;
-        let is_killed = killing.is_finished();
-        if let Err(error) = made
-            && (error.is::<Broken>() || !is_killed)
-        {
-            // Give the killer's own call the time to return before its absence is believed.
-            if error.is::<Broken>()
-                || timeout(LAST_WORDS, killing).await.is_err()
-                || !error_is_of_a_call(&error)
-            {
+        if let Err(error) = made {
+            // A call that is not answered is what the kill is expected to look like; nothing else is.
+            let is_dead = is_of_a_call(&error) && timeout(LAST_WORDS, killing).await.is_ok();
+            if !is_dead {
                 return Err(with_end(life, error));
             }
         }
         life.ended().await?;
         for shop in shops {
             let ended = timeout(LAST_WORDS, shop).await.context("a call to a dead node did not end")??;
-            drop(ended);
+            if let Err(error) = ended
+                && !is_of_a_call(&error)
+            {
+                return Err(error);
+            }
         }
         self.tally.kills += 1;
         let load = Arc::into_inner(load).context("all who shared the load have ended")?;
@@ -306,7 +305,7 @@ fn kill_after(killer: Result<Result<Killer>>, after: Duration) -> JoinHandle<Res
 }
 
 /// Whether it is that a call was not answered, and no more.
-fn error_is_of_a_call(error: &anyhow::Error) -> bool {
+fn is_of_a_call(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| cause.is::<printsy_rpc::ClientError>())
 }
 
