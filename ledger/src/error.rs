@@ -7,6 +7,15 @@ use printsy_consensus::{BlockError, Hash, ViewError};
 
 use crate::store::StoreError;
 
+/// What on the disk is not what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The truth: what is lost has to come from elsewhere.
+    Journal,
+    /// What is made again from the journal: the index, headers.dat.
+    Derived,
+}
+
 /// Why the ledger cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -48,6 +57,19 @@ pub enum LedgerError {
 impl LedgerError {
     pub(crate) fn journal(id: Hash, height: u64, error: impl ToString) -> Self {
         Self::Journal { id, height, error: error.to_string() }
+    }
+
+    /// Whether something on the disk is damaged, and what.
+    #[must_use]
+    pub fn damage(&self) -> Option<Damage> {
+        match self {
+            Self::Store(StoreError::Damaged { file, .. }) if file.starts_with("journal") => {
+                Some(Damage::Journal)
+            }
+            Self::Store(StoreError::Damaged { .. } | StoreError::Index(_)) => Some(Damage::Derived),
+            Self::View(_) | Self::MissingBlock { .. } => Some(Damage::Derived),
+            Self::Store(_) | Self::Journal { .. } | Self::Moving | Self::Untold | Self::Panicked => None,
+        }
     }
 
     /// Whether the block error is this node's trouble rather than the block's.

@@ -21,6 +21,7 @@ use crate::mempool::{AdmitError, Admitted, Chain, Mempool, Origin};
 use crate::published::{Published, Snapshot, Tip};
 use crate::reader::Reader;
 use crate::rows::transaction_key;
+use crate::salvage::Salvaging;
 use crate::state::{ChainState, LedgerView};
 use crate::status::{Change, Status};
 use crate::store::{Checkpoint, Disk, HeaderFile, Journal, StoreError};
@@ -43,6 +44,9 @@ pub struct Ledger {
     pub(crate) state: ChainState,
     pub(crate) tip: Tip,
     pub(crate) final_height: u64,
+    /// The block that was final before the journal was repaired, while the chain is being made anew.
+    pub(crate) lost_final: Option<(u64, Hash)>,
+    pub(crate) salvaging: Option<Salvaging>,
     /// Where the journal has blocks that are not final, whether or not they are on the chain now.
     pub(crate) positions: HashMap<Hash, u64>,
     pub(crate) bodies: Bodies,
@@ -63,6 +67,14 @@ pub enum InsertError {
     /// The tree is full; bodies have to catch up first.
     #[error("the header tree holds as many headers as it takes")]
     Full,
+    /// It is not the block that was final at its height before the journal was repaired.
+    #[error("block {final_id} is final at height {height}")]
+    LeavesFinal {
+        /// The height.
+        height: u64,
+        /// The block that was final there.
+        final_id: Hash,
+    },
 }
 
 /// Why no template can be made.
@@ -133,6 +145,12 @@ impl Ledger {
     /// # Errors
     /// [`InsertError`]; nothing is remembered of a header that was refused.
     pub fn insert_header(&mut self, header: CheckedHeader, now: u64) -> Result<Inserted, InsertError> {
+        if let Some((height, final_id)) = self.lost_final
+            && header.header().height == height
+            && header.id() != final_id
+        {
+            return Err(InsertError::LeavesFinal { height, final_id });
+        }
         let is_on_tip = header.header().parent == self.tip.id();
         let is_full = self.tree.len() >= self.max_headers && !is_on_tip;
         if is_full && self.tree.get(&header.id()).is_none() {
@@ -323,6 +341,14 @@ impl Ledger {
     #[must_use]
     pub fn index_failure(&self) -> Option<String> {
         self.index.failed()
+    }
+
+    /// Whether the index still follows.
+    ///
+    /// # Errors
+    /// What ended it: no block can be connected any more, and only a new start can help.
+    pub fn check_index(&self) -> Result<(), StoreError> {
+        self.index.check()
     }
 
     /// A clean stop: keeps the orders that wait for the next start, and writes the checkpoint to the end, so that

@@ -10,12 +10,15 @@
 //! mempool ∩ chain = ∅; any subset of the mempool, in its order, is a valid body on the tip.
 
 mod advance;
+pub mod audit;
 mod bodies;
+mod chain_file;
 mod connected;
 mod error;
 mod finality;
 mod history;
 mod holdings;
+mod import;
 mod kept;
 mod ledger;
 mod mempool;
@@ -27,7 +30,9 @@ mod reader;
 mod recent;
 mod recount;
 mod recover;
+mod retreat;
 mod rows;
+mod salvage;
 mod state;
 mod status;
 pub mod store;
@@ -37,13 +42,15 @@ mod walk;
 
 pub use advance::{Advance, TipChange};
 pub use bodies::{BRANCH_FACTOR, MAX_SIDE_BODY_BYTES};
+pub use chain_file::{ChainFileEnd, ChainFileError, ChainReader, ChainWriter, MAX_GENESIS_TEXT_BYTES};
 pub use connected::MAX_CONNECTED_BYTES;
-pub use error::LedgerError;
+pub use error::{Damage, LedgerError};
 pub use history::{
     Confirmed, Cursor, MAX_NEWER_REVIEWS, MAX_PAGE_ENTRIES, MAX_PAGE_READ_BYTES, MAX_PAGE_TRANSACTION_BYTES,
     Page, Passage, Reviewed, Subject,
 };
 pub use holdings::{HoldingOf, Holdings};
+pub use import::{Imported, Lighter, MoveChainError};
 pub use ledger::{InsertError, Ledger, MAX_TREE_HEADERS, TemplateError};
 pub use mempool::{
     AdmitError, Admitted, Chain, EXPIRY_MARGIN, MAX_BYTES, MAX_PARKED, MAX_PER_ACCOUNT, MAX_TRANSACTIONS,
@@ -55,5 +62,6 @@ pub use progress::{Progress, Watch};
 pub use published::{Snapshot, Tip};
 pub use reader::{Availability, EditionNumbers, Order, Reader, StoredBlock};
 pub use recount::MAX_RECOUNT_TRANSACTIONS;
+pub use retreat::{Retreat, RetreatError};
 pub use status::{Change, MAX_CHANGES, MAX_STORIES, MAX_STORY_BYTES, Status, Story};
 pub use template::Template;

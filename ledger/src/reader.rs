@@ -241,6 +241,18 @@ impl Reader {
         })
     }
 
+    /// Notes damage for the next start, which then repairs what it can; says whether the error was any. A block
+    /// that is missing may have left the chain meanwhile: that is none.
+    pub fn doubt(&self, error: &LedgerError) -> bool {
+        if error.damage().is_none() || matches!(error, LedgerError::MissingBlock { .. }) {
+            return false;
+        }
+        if let Err(error) = self.journal.note_doubt(&error.to_string()) {
+            tracing::error!(%error, "the damage cannot be noted: run `printsyd reindex` before the next start");
+        }
+        true
+    }
+
     /// How many rows the index is behind the journal.
     #[must_use]
     pub fn index_lag(&self) -> usize {

@@ -111,6 +111,10 @@ impl Recovery {
 
     /// Loads the checkpoint and holds it against the header it claims to be of.
     fn load(&mut self, mark: &Mark) -> Result<(), String> {
+        let headers = self.headers.count();
+        if headers <= mark.height {
+            return Err(format!("headers.dat has {headers} records, its mark is at height {}", mark.height));
+        }
         let (tree, miners) = self.load_tree().map_err(|error| error.to_string())?;
         let header = if mark.height == 0 {
             *self.genesis.header()
@@ -213,12 +217,15 @@ impl Recovery {
         for id in &stored.disconnect {
             staged.extend(self.disconnect(id, &mut rows)?);
         }
+        if !stored.disconnect.is_empty() {
+            self.tip.work = self.work_of(self.tip.id(), self.tip.height())?;
+        }
         for (id, position) in &stored.connect {
             let diff = self.connect(id, *position, &staged, &mut rows)?;
             transactions += u64::try_from(diff.confirmed.len()).unwrap_or(u64::MAX);
             staged.extend(diff);
         }
-        self.final_height = self.final_height.max(stored.final_height);
+        self.final_height = self.final_height_after(stored)?;
         self.state.confirmed.forget_below(self.final_height);
         let mark = Mark {
             journal_end: stored.end,
@@ -230,6 +237,24 @@ impl Recovery {
         Ok(transactions)
     }
 
+    /// The final height never falls, but by a retreat, which ends at the block that is final after it, and in its state.
+    fn final_height_after(&self, stored: &StoredMove) -> Result<u64, LedgerError> {
+        if !stored.is_retreat() {
+            return Ok(self.final_height.max(stored.final_height));
+        }
+        let height = self.tip.height();
+        if stored.final_height != height || self.state.tree.root() != self.tip.header.header().state_root {
+            let id = self.tip.id();
+            return Err(LedgerError::journal(
+                id,
+                height,
+                "the chain was taken back to it and does not end there",
+            ));
+        }
+        Ok(height)
+    }
+
+    /// Takes the tip off. The work of the block below is counted once for the whole move.
     fn disconnect(&mut self, id: &Hash, rows: &mut MoveRows) -> Result<Diff, LedgerError> {
         let height = self.tip.height();
         if self.tip.id() != *id {
@@ -241,8 +266,7 @@ impl Recovery {
         self.state.publish(&diff, tree);
         rows.disconnected(block.transactions.iter().map(|tx| tx.body.txid()));
         let (parent, below) = (block.header.header.parent, height.saturating_sub(1));
-        let header = CheckedHeader::stored(self.header(&parent, below)?);
-        self.tip = Tip { header, work: self.work_of(parent, below)? };
+        self.tip.header = CheckedHeader::stored(self.header(&parent, below)?);
         Ok(diff)
     }
 
@@ -330,6 +354,8 @@ impl Recovery {
             state,
             tip: self.tip,
             final_height,
+            lost_final: None,
+            salvaging: None,
             positions,
             bodies: Bodies::default(),
             connected: ConnectedBlocks::default(),

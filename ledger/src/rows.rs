@@ -13,9 +13,9 @@ pub(crate) type Row = (Vec<u8>, Option<Vec<u8>>);
 
 /// Prefix of state entries; the entry's own key bytes follow.
 pub(crate) const STATE: u8 = b'S';
-const HOLDING: u8 = b'H';
-const TRANSACTION: u8 = b'T';
-const BLOCK: u8 = b'B';
+pub(crate) const HOLDING: u8 = b'H';
+pub(crate) const TRANSACTION: u8 = b'T';
+pub(crate) const BLOCK: u8 = b'B';
 
 /// How much of a txid or block id names its row: 128 bits, beyond any collision.
 const ID_PREFIX: usize = 16;

@@ -8,7 +8,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::audit::{self, AuditArgs};
+use crate::commands::export::{self, ExportArgs};
+use crate::commands::import::{self, ImportArgs};
 use crate::commands::reindex::{self, ReindexArgs};
+use crate::commands::replay::{self, ReplayArgs};
+use crate::commands::resolve::{self, ResolveArgs};
 use crate::config::{Config, Value, keys};
 use crate::exit::Failure;
 use crate::init::InitArgs;
@@ -32,6 +37,16 @@ pub enum Command {
     Init(InitArgs),
     /// Make the index of a stopped node again from its journal.
     Reindex(ReindexArgs),
+    /// Write the chain of a stopped node into one file.
+    Export(ExportArgs),
+    /// Take the chain of such a file into a datadir, checking everything.
+    Import(ImportArgs),
+    /// Take the chain of a stopped node back below its final block, to end a finality conflict.
+    Resolve(ResolveArgs),
+    /// Execute the whole chain of a stopped node again: every rule, every root.
+    Replay(ReplayArgs),
+    /// Check everything a stopped node has, and compare its chain with another node's.
+    Audit(AuditArgs),
 }
 
 /// How to run. Every flag but `--dev` and `--config` is also a key of the configuration, and of the environment.
@@ -116,6 +131,11 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
         Command::Init(args) => init::init(args).map(|report| eprintln!("{report}")),
         Command::Reindex(args) => reindex::reindex(args),
+        Command::Export(args) => export::export(args),
+        Command::Import(args) => import::import(args),
+        Command::Resolve(args) => resolve::resolve(args),
+        Command::Replay(args) => replay::replay(args),
+        Command::Audit(args) => audit::audit(args),
         Command::Run(args) => {
             let config = Config::load(args)?;
             logging::install(&config.log.filter, config.log.format)?;

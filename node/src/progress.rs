@@ -31,7 +31,7 @@ impl Reporter {
 
     /// The walk has come this far.
     pub fn tell(&mut self, progress: Progress) {
-        let elapsed = now().duration_since(self.began);
+        let elapsed = self.elapsed();
         if elapsed < self.next_at {
             return;
         }
@@ -50,6 +50,12 @@ impl Reporter {
             );
             self.next_at = elapsed + LINE_EVERY;
         }
+    }
+
+    /// How long the walk has taken.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        now().duration_since(self.began)
     }
 
     fn draw(&mut self, progress: Progress) {

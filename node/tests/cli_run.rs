@@ -1,6 +1,10 @@
 //! `printsyd` as it is run: made ready by `init`, started, asked, stopped, and started again.
 #![allow(clippy::unwrap_used, reason = "test code, also outside of test functions")]
 
+#[path = "cli_run/conflict.rs"]
+mod conflict;
+#[path = "cli_run/disk.rs"]
+mod disk;
 mod program;
 
 use std::fs;
@@ -121,10 +125,10 @@ fn a_configuration_that_moves_its_own_datadir_is_refused() {
     run(printsyd(home.path(), &["run"])).refuses(3, &["printsyd.toml", "storage.datadir", "--config"]);
 }
 
-/// Calls a method of the node's RPC: its result.
-fn call(address: SocketAddr, method: &str, params: Value) -> Value {
+/// Asks the node's RPC: the whole answer, or none where the node has gone.
+fn ask(address: SocketAddr, method: &str, params: Value) -> Option<Value> {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let length = body.len();
     write!(
@@ -132,11 +136,16 @@ fn call(address: SocketAddr, method: &str, params: Value) -> Value {
         "POST / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Content-Length: {length}\r\n\r\n{body}"
     )
-    .unwrap();
+    .ok()?;
     let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let (_, answer) = text.split_once("\r\n\r\n").unwrap();
-    let mut answer: Value = serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {text}"));
+    stream.read_to_string(&mut text).ok()?;
+    let (_, answer) = text.split_once("\r\n\r\n")?;
+    Some(serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {text}")))
+}
+
+/// Calls a method of the node's RPC: its result.
+fn call(address: SocketAddr, method: &str, params: Value) -> Value {
+    let mut answer = ask(address, method, params).expect("the node answers");
     assert!(answer.get("error").is_none(), "{method}: {answer}");
     answer["result"].take()
 }
@@ -190,4 +199,146 @@ fn what_was_answered_survives_kill_nine() {
     let after = available(address);
     assert_eq!((&after["sold"], &after["lastBlock"]["hash"]), (&json!(sold + 7), &status["block"]["hash"]));
     assert_eq!(node.stop_by("TERM").0, 0);
+}
+
+/// A copy of a stopped node's datadir, for another node. (One that knows no peers has no key of its own.)
+fn copy_datadir(from: &Path, to: &Path) {
+    for (file, bytes) in program::contents(from) {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::write(target, bytes).unwrap();
+    }
+}
+
+/// Starts `--dev` on a datadir.
+fn dev(home: &TempDir, datadir: &Path) -> (Running, SocketAddr) {
+    let line = ["run", "--dev", "--datadir", text(datadir), "--rpc-listen", "127.0.0.1:0"];
+    let mut node = Running::start(printsyd(home.path(), &line));
+    let address = address_in(&node.wait_for("is ready at http://"));
+    (node, address)
+}
+
+/// Flips a bit in the middle of a file.
+fn flip(file: &Path) {
+    let mut bytes = fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn replay_and_audit_say_what_a_datadir_is_and_where_it_is_damaged() {
+    let home = TempDir::new().unwrap();
+    let datadir = home.path().join("kept");
+    let (node, address) = dev(&home, &datadir);
+    for reference in 1..=3 {
+        call(address, "executeTransaction", json!([purchase(25, reference.into(), reference)]));
+    }
+    call(address, "generateBlocks", json!([5]));
+    let tip = call(address, "getChain", json!([]))["tip"].clone();
+    // A node that runs keeps others out.
+    let line = |command, more: &[&str]| {
+        printsyd(home.path(), &[&[command, "--datadir", text(&datadir), "--log", "warn"], more].concat())
+    };
+    run(line("replay", &[])).refuses(4, &["kept"]);
+    run(line("audit", &[])).refuses(4, &["kept"]);
+    assert_eq!(node.stop_by("TERM").0, 0);
+    let before = program::contents(&datadir);
+    let replayed = run(line("replay", &[]));
+    assert_eq!(replayed.code, 0, "{replayed:?}");
+    assert!(replayed.stdout.contains(&format!("height 8\ntip {}\n", tip["hash"].as_str().unwrap())));
+    assert!(replayed.stdout.contains("executed 3 transactions in 8 blocks"), "{replayed:?}");
+    let audited = run(line("audit", &[]));
+    assert_eq!(audited.code, 0, "{audited:?}");
+    let report: Value = serde_json::from_str(&audited.stdout).unwrap();
+    assert_eq!((&report["ok"], &report["tip"]["hash"]), (&json!(true), &tip["hash"]), "{report:#}");
+    assert_eq!((&report["counts"]["transactions"], &report["counts"]["sold"]), (&json!(3), &json!("6")));
+    let invariants: Vec<_> =
+        report["invariants"].as_array().unwrap().iter().map(|check| &check["id"]).collect();
+    assert_eq!(invariants, ["I1", "I4", "I5", "I6", "I7"]);
+    assert_eq!(report["index"]["mark"]["hash"], tip["hash"], "{report:#}");
+    assert!(report["index"]["checks"].as_array().unwrap().iter().all(|check| check["ok"] == json!(true)));
+    let mut after = program::contents(&datadir);
+    let lock = datadir.join("lock");
+    after.insert(lock.clone(), before[&lock].clone());
+    assert!(after == before, "neither changes anything");
+    // headers.dat is no part of the replay, and all of it is of the audit.
+    flip(&datadir.join("headers.dat"));
+    assert_eq!(run(line("replay", &[])).code, 0);
+    let file = home.path().join("report.json");
+    let audited = run(line("audit", &["--report", text(&file)]));
+    assert_eq!((audited.code, audited.stdout.as_str()), (5, ""), "{audited:?}");
+    assert!(
+        audited
+            .stderr
+            .contains("printsyd: error: the audit found 1 thing wrong, first headers.dat: height 4")
+    );
+    let report: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(report["files"][0]["findings"][0]["height"], 4, "{report:#}");
+    flip(&datadir.join("journal/00000000000000000000.seg"));
+    run(line("replay", &[])).refuses(5, &["journal/00000000000000000000.seg", "at byte"]);
+    let audited = run(line("audit", &["--report", text(&file)]));
+    assert_eq!(audited.code, 5, "{audited:?}");
+    let report: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!((&report["ok"], &report["replay"]["ok"]), (&json!(false), &json!(false)), "{report:#}");
+}
+
+#[test]
+fn audit_against_another_node_finds_the_first_block_they_differ_in() {
+    let home = TempDir::new().unwrap();
+    let (ours, theirs) = (home.path().join("ours"), home.path().join("theirs"));
+    let (node, address) = dev(&home, &ours);
+    call(address, "generateBlocks", json!([7]));
+    let common = call(address, "getChain", json!([]))["tip"].clone();
+    assert_eq!(node.stop_by("TERM").0, 0);
+    copy_datadir(&ours, &theirs);
+    let (other, other_address) = dev(&home, &theirs);
+    let url = format!("http://{other_address}");
+    let line = |more: &[&str]| {
+        let line = ["audit", "--datadir", text(&ours), "--log", "warn", "--against"];
+        run(printsyd(home.path(), &[&line[..], more].concat()))
+    };
+    let compared = |code: i32| {
+        let ended = line(&[&url, "--only-compare"]);
+        assert_eq!(ended.code, code, "{ended:?}");
+        let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+        report["against"].clone()
+    };
+    let says = |against: &Value, words: &str| {
+        assert!(against["what"].as_str().unwrap().contains(words), "{against:#}");
+    };
+    says(&compared(0), "is the same, 7 blocks");
+    call(other_address, "executeTransaction", json!([purchase(25, 1, 1)]));
+    says(&compared(0), "longer, 8 blocks to our 7");
+    // Ours goes another way: first the tips differ, then what is final.
+    let (node, address) = dev(&home, &ours);
+    call(address, "executeTransaction", json!([purchase(25, 2, 2)]));
+    call(address, "generateBlocks", json!([2]));
+    let first = call(address, "getHeader", json!([8]))["hash"].clone();
+    assert_eq!(node.stop_by("TERM").0, 0);
+    let against = compared(0);
+    says(&against, "the tips may still meet");
+    assert_eq!(against["firstDifferent"]["ours"]["hash"], first, "{against:#}");
+    assert_eq!(against["firstDifferent"]["theirs"]["height"], 8, "{against:#}");
+    assert_eq!(against["lastCommon"]["hash"], common["hash"], "{against:#}");
+    let (node, address) = dev(&home, &ours);
+    call(address, "generateBlocks", json!([100]));
+    assert_eq!(node.stop_by("TERM").0, 0);
+    says(&compared(5), "wrong for good");
+    let whole = line(&[&url]);
+    assert_eq!(whole.code, 5, "{whole:?}");
+    let report: Value = serde_json::from_str(&whole.stdout).unwrap();
+    assert_eq!((&report["replay"]["ok"], &report["against"]["ok"]), (&json!(true), &json!(false)));
+    assert_eq!(other.stop_by("TERM").0, 0);
+    // Nobody there any more, and no URL.
+    line(&[&url]).refuses(1, &[&url, "is it running?"]);
+    line(&["https://example.invalid"]).refuses(2, &["http"]);
+    let genesis = concat!(env!("CARGO_MANIFEST_DIR"), "/../genesis.json");
+    let foreign = ["run", "--genesis", genesis, "--listen", "", "--rpc-listen", "127.0.0.1:0"];
+    let mut node = Running::start(printsyd(home.path(), &[&foreign[..], &["--log-format", "json"]].concat()));
+    let ready: Value = serde_json::from_str(&node.wait_for("\"ready\"")).unwrap();
+    line(&[&format!("http://{}", ready["rpc"].as_str().unwrap())]).refuses(6, &["dev-local", "dev-solo"]);
+    assert_eq!(node.stop_by("TERM").0, 0);
+    let alone = run(printsyd(home.path(), &["audit", "--datadir", text(&ours), "--only-compare"]));
+    assert_eq!(alone.code, 2, "{alone:?}");
 }

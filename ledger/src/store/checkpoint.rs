@@ -21,7 +21,7 @@ use super::headers::HeaderFile;
 use super::index::{Index, KeyValue, RESERVED_PREFIX, Row, Visit};
 use super::recovery::check_network;
 use super::redo::Rows;
-use super::writer::{Queue, Writer};
+use super::writer::{Queue, Writer, read_mark};
 
 /// The longest a layer waits to be written: how much of the journal a new start must apply again.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -132,6 +132,14 @@ impl Checkpoint {
         Ok((Self { writer, pace, thread: Some(thread) }, mark))
     }
 
+    /// The mark of an index that is not open here, if it has one of this network.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`], or the disk's.
+    pub fn peek(index: &dyn Index, genesis: &Hash) -> Result<Option<Mark>, StoreError> {
+        read_mark(index, genesis)
+    }
+
     /// Hands a commit's rows to the writer; never waits for a disk. Layers come in the journal's order.
     ///
     /// # Panics
@@ -168,18 +176,7 @@ impl Checkpoint {
     /// # Errors
     /// [`StoreError::Index`], the disk's, or what `visit` answered.
     pub fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let mut overlay = self.overlay(prefix, prefix);
-        self.writer.index.scan(prefix, &mut |key, value| {
-            while let Some(entry) = overlay.first_entry().filter(|entry| entry.key().as_slice() < key) {
-                visit_row(&entry.remove_entry(), visit)?;
-            }
-            match overlay.remove_entry(key) {
-                Some(row) => visit_row(&row, visit),
-                None if key.first() == Some(&RESERVED_PREFIX) => Ok(()),
-                None => visit(key, value),
-            }
-        })?;
-        overlay.into_iter().try_for_each(|row| visit_row(&row, visit))
+        scan_over(self.writer.index.as_ref(), self.overlay(prefix, prefix), prefix, visit)
     }
 
     /// The rows whose keys begin with `prefix`, from the key `from` on, ascending, at most `limit` of them, with
@@ -202,9 +199,7 @@ impl Checkpoint {
         let queue = self.writer.queue.lock();
         let mut overlay = BTreeMap::new();
         for rows in [queue.writing.as_ref(), &queue.pending] {
-            let from = rows.range::<[u8], _>((Bound::Included(prefix.max(from)), Bound::Unbounded));
-            let of_prefix = from.take_while(|(key, _)| key.starts_with(prefix));
-            overlay.extend(of_prefix.map(|(key, value)| (key.clone(), value.clone())));
+            overlay.extend(of_prefix(rows, prefix, from));
         }
         overlay
     }
@@ -259,6 +254,33 @@ impl Checkpoint {
     pub fn failed(&self) -> Option<String> {
         self.writer.queue.lock().failed.as_ref().map(ToString::to_string)
     }
+}
+
+/// The rows whose keys begin with a prefix, from the key `from` on.
+pub(super) fn of_prefix(rows: &Rows, prefix: &[u8], from: &[u8]) -> Rows {
+    let from = rows.range::<[u8], _>((Bound::Included(prefix.max(from)), Bound::Unbounded));
+    let of_prefix = from.take_while(|(key, _)| key.starts_with(prefix));
+    of_prefix.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Scans an index with rows laid over it; the checkpoint's own keys are left out.
+pub(super) fn scan_over(
+    index: &dyn Index,
+    mut overlay: Rows,
+    prefix: &[u8],
+    visit: &mut Visit<'_>,
+) -> Result<(), StoreError> {
+    index.scan(prefix, &mut |key, value| {
+        while let Some(entry) = overlay.first_entry().filter(|entry| entry.key().as_slice() < key) {
+            visit_row(&entry.remove_entry(), visit)?;
+        }
+        match overlay.remove_entry(key) {
+            Some(row) => visit_row(&row, visit),
+            None if key.first() == Some(&RESERVED_PREFIX) => Ok(()),
+            None => visit(key, value),
+        }
+    })?;
+    overlay.into_iter().try_for_each(|row| visit_row(&row, visit))
 }
 
 fn visit_row(row: &Row, visit: &mut Visit<'_>) -> Result<(), StoreError> {

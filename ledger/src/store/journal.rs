@@ -29,7 +29,8 @@ pub struct Commit {
     pub disconnect: Vec<Hash>,
     /// The blocks put on, last the new tip.
     pub connect: Vec<CommitBlock>,
-    /// The final height after the move: it never falls, so it is as durable as the move.
+    /// The final height after the move, as durable as the move. It never falls, but by a retreat
+    /// ([`super::StoredMove::is_retreat`]).
     pub final_height: u64,
 }
 

@@ -50,11 +50,17 @@ impl MemoryIndex {
     /// The index as a power cut leaves it now, if of the unflushed batches the first `lucky` survive.
     #[must_use]
     pub fn crashed(&self, lucky: usize) -> Self {
+        self.crashed_with(lucky, Fuse::never())
+    }
+
+    /// As [`Self::crashed`], with another fuse.
+    #[must_use]
+    pub fn crashed_with(&self, lucky: usize, fuse: Fuse) -> Self {
         let images = self.images.read();
         let mut rows = images.durable.clone();
         images.unflushed.iter().take(lucky).for_each(|batch| put(&mut rows, batch));
         let images = Images { live: rows.clone(), durable: rows, unflushed: Vec::new() };
-        Self { images: RwLock::new(images), fuse: Fuse::never() }
+        Self { images: RwLock::new(images), fuse }
     }
 
     fn burn(&self) -> Result<(), StoreError> {

@@ -34,6 +34,7 @@ pub(crate) fn answer_request(
         Ok(response) => network.respond(reply, response),
         Err(error) => {
             tracing::error!(%error, "a peer's request could not be answered");
+            node.doubt(&error);
             network.refuse(reply);
         }
     }

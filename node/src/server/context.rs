@@ -101,6 +101,7 @@ impl Context {
         let mut trouble = self.trouble.lock();
         if *trouble != text {
             tracing::error!(%error, "cannot read what a caller asked for");
+            self.node.doubt(error);
             *trouble = text;
         }
         errors::storage("this node cannot read what was asked for; its operator is told why")

@@ -120,6 +120,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::OnConflict;
     use crate::clock::Clock;
     use crate::node::{Node, NodeOptions};
     use crate::server::ServerOptions;
@@ -150,6 +151,8 @@ mod tests {
             mining: None,
             server: None,
             clock: Clock::default(),
+            guard: None,
+            on_conflict: OnConflict::Stay,
         };
         let node = Node::start(node).await.unwrap();
         let context = Context::new(node.handle().clone(), &options, watch::channel(false).1);

@@ -1,0 +1,201 @@
+//! `printsyd resolve`: the operator's way out of a finality conflict. It takes the chain of a stopped node back to the
+//! last block it has in common with the chain that was decided for; the node then follows the most work from there.
+//!
+//! That block is named by its id, or found by asking a node on the other chain (`--from`). What it will do is shown
+//! first, and a person or `--yes` has to agree.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+
+use clap::Args;
+use printsy_consensus::{Genesis, Hash, Work};
+use printsy_ledger::{Reader, Retreat, RetreatError};
+use printsy_rpc::block::{BlockSelector, GetHeader, GetHeaderParams, HeaderInfo};
+use printsy_rpc::chain::GetChain;
+use printsy_rpc::text::Height;
+use printsy_rpc::{Client, ClientError, NoParams, RpcReason};
+
+use super::{OfflineArgs, open_ledger};
+use crate::exit::Failure;
+
+/// `printsyd resolve`.
+#[derive(Clone, Debug, Args)]
+pub struct ResolveArgs {
+    #[command(flatten)]
+    offline: OfflineArgs,
+    /// A block of the chain to be on: of this node's, or, with --from, of the other node's.
+    #[arg(long, value_name = "HASH")]
+    to: Hash,
+    /// The RPC of a node on the other chain, such as http://192.0.2.1:8645.
+    #[arg(long, value_name = "URL")]
+    from: Option<String>,
+    /// Do it without asking.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// The other chain, as its node tells.
+#[derive(Clone, Copy, Debug)]
+struct Other {
+    height: u64,
+    work: Work,
+    /// The height of the last block that both chains have, below the block asked for.
+    common: u64,
+}
+
+/// Takes the chain back.
+///
+/// # Errors
+/// Exit code 2 where there is nothing to resolve, the block is unknown, or nobody agreed; 6 where the other node is of
+/// another network; 5 where the datadir is damaged. Nothing is changed then.
+pub fn resolve(args: &ResolveArgs) -> Result<(), Failure> {
+    let (datadir, genesis) = args.offline.open()?;
+    let ledger = open_ledger(genesis.clone(), datadir.path())?;
+    let (to, other) = args.target(&genesis, &ledger.reader())?;
+    let retreat = match ledger.plan_retreat(&to) {
+        Err(error @ RetreatError::Tip { .. }) => {
+            println!("nothing to do: {error}; start the node, and it follows the most work from there");
+            return Ok(());
+        }
+        other => other?,
+    };
+    eprintln!("{}", describe(&retreat, other.as_ref()));
+    args.confirm()?;
+    let (blocks, height) = (retreat.blocks(), retreat.to.height());
+    ledger.retreat(retreat)?;
+    // Carried out by recovery, as it would be after a crash here.
+    let ledger = open_ledger(genesis, datadir.path())?;
+    ledger.close()?;
+    println!(
+        "took back {blocks} blocks; the chain ends at height {height}, {}, which is final",
+        ledger.tip().id()
+    );
+    Ok(())
+}
+
+impl ResolveArgs {
+    /// The block of this node's chain to go back to.
+    fn target(&self, genesis: &Arc<Genesis>, reader: &Reader) -> Result<(Hash, Option<Other>), Failure> {
+        let own = reader.height_on_chain(&self.to)?;
+        let Some(url) = &self.from else {
+            return match own {
+                Some(_) => Ok((self.to, None)),
+                None => Err(Failure::Usage(format!(
+                    "{} is no block of this node's chain: name the last one that both chains have, or pass --from URL, \
+                     the RPC of a node on the other chain; nothing was changed",
+                    self.to
+                ))),
+            };
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime =
+            runtime.map_err(|error| Failure::Runtime(format!("cannot start the runtime: {error}")))?;
+        let other = runtime.block_on(ask(url, &self.to, genesis, reader))?;
+        let common = own_id(reader, other.common)?;
+        Ok((common, Some(other)))
+    }
+
+    fn confirm(&self) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        if !io::stdin().is_terminal() {
+            return Err(Failure::Usage(
+                "nobody is there to agree: pass --yes; nothing was changed".to_owned(),
+            ));
+        }
+        eprint!("Take them back? Type yes: ");
+        let mut answer = String::new();
+        let read = io::stderr().flush().and_then(|()| io::stdin().read_line(&mut answer));
+        read.map_err(|error| {
+            Failure::Runtime(format!("cannot read the answer: {error}; nothing was changed"))
+        })?;
+        match answer.trim() {
+            "yes" => Ok(()),
+            _ => Err(Failure::Usage("nothing was changed".to_owned())),
+        }
+    }
+}
+
+fn describe(retreat: &Retreat, other: Option<&Other>) -> String {
+    let (from, to) = (&retreat.from, &retreat.to);
+    let mut text = format!(
+        "this chain: height {}, final at {}, tip {}, work {}\n",
+        from.height(),
+        retreat.final_height,
+        from.id(),
+        from.work
+    );
+    if let Some(other) = other {
+        text += &format!("the other:  height {}, work {}\n", other.height, other.work);
+        if other.work <= from.work {
+            text += "it has no more work than this one: the node comes back here where a peer still has this one\n";
+        }
+    }
+    text + &format!(
+        "back to:    height {}, {}, work {}\n{} blocks with {} transactions leave the chain; their clients have to \
+         send them again",
+        to.height(),
+        to.id(),
+        to.work,
+        retreat.blocks(),
+        retreat.transactions
+    )
+}
+
+/// Asks a node for its chain, and finds by bisection where it parts from ours.
+async fn ask(url: &str, wanted: &Hash, genesis: &Genesis, reader: &Reader) -> Result<Other, Failure> {
+    let client = Client::new(url).map_err(told)?;
+    let chain = client.call::<GetChain>(&NoParams {}).await.map_err(told)?;
+    if Hash::from(chain.genesis) != genesis.hash() {
+        return Err(Failure::Foreign(format!(
+            "{url} is a node of {} (genesis {}), and the datadir is of another network",
+            chain.network, chain.genesis
+        )));
+    }
+    let selector = BlockSelector::Hash((*wanted).into());
+    let header = header(&client, selector).await?.filter(|header| header.confirmations > 0);
+    let header = header.ok_or_else(|| {
+        Failure::Usage(format!("{wanted} is no block of the chain of {url}; nothing was changed"))
+    })?;
+    let (mut common, mut high) = (0, header.height.min(reader.snapshot().tip.height()));
+    while common < high {
+        let middle = high - (high - common) / 2;
+        if has(&client, middle, &own_id(reader, middle)?).await? {
+            common = middle;
+        } else {
+            high = middle - 1;
+        }
+    }
+    Ok(Other { height: chain.tip.height, work: Work::from_be_bytes(chain.work.0), common })
+}
+
+/// Whether the other node's chain has this block at this height.
+async fn has(client: &Client, height: u64, id: &Hash) -> Result<bool, Failure> {
+    let height = Height::try_from(height).map_err(Failure::Runtime)?;
+    let header = header(client, BlockSelector::Height(height)).await?;
+    Ok(header.is_some_and(|header| Hash::from(header.hash) == *id))
+}
+
+async fn header(client: &Client, block: BlockSelector) -> Result<Option<HeaderInfo>, Failure> {
+    match client.call::<GetHeader>(&GetHeaderParams { block }).await {
+        Err(ClientError::Refused(error)) if error.reason() == Some(RpcReason::NotFound) => Ok(None),
+        answer => answer.map(Some).map_err(told),
+    }
+}
+
+fn own_id(reader: &Reader, height: u64) -> Result<Hash, Failure> {
+    let record = reader.header_at(height)?;
+    let record = record.ok_or(printsy_ledger::LedgerError::MissingBlock { id: Hash::ZERO, height })?;
+    Ok(record.signed.header.id())
+}
+
+fn told(error: ClientError) -> Failure {
+    match error {
+        error @ ClientError::Url { .. } => Failure::Usage(error.to_string()),
+        ClientError::Unreachable { url, why } => {
+            Failure::Runtime(format!("no node answers at {url} ({why}); nothing was changed"))
+        }
+        error => Failure::Runtime(format!("{error}; nothing was changed")),
+    }
+}
