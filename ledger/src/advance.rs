@@ -193,6 +193,7 @@ impl Ledger {
         for ((block, _), position) in verified.connected.iter().zip(&appended.blocks) {
             self.positions.insert(block.id(), *position);
         }
+        self.forget_kept_orders();
         let is_extension = verified.disconnected.is_empty();
         let kind = if is_extension { MoveKind::Extension } else { MoveKind::Reorganisation };
         let begun = self.published.read().telling.begin(kind);

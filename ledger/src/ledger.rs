@@ -52,6 +52,8 @@ pub struct Ledger {
     pub(crate) bodies: Bodies,
     pub(crate) connected: ConnectedBlocks,
     pub(crate) mempool: Mempool,
+    /// Whether the file of the last stop is still there, and still says how orders stand.
+    pub(crate) kept_file_is_true: bool,
     pub(crate) recount_budget: usize,
     pub(crate) template: Option<TemplateBuilder>,
     pub(crate) templated_orders: u64,
@@ -316,7 +318,8 @@ impl Ledger {
         Ok(recent)
     }
 
-    fn note(&self, order: &CheckedTransaction, status: Status, time: u64, reason: Option<AdmitError>) {
+    fn note(&mut self, order: &CheckedTransaction, status: Status, time: u64, reason: Option<AdmitError>) {
+        self.forget_kept_orders();
         self.published.write().statuses.note(order, Change { status, time, block: None, reason });
     }
 
@@ -351,8 +354,8 @@ impl Ledger {
         self.index.check()
     }
 
-    /// A clean stop: keeps the orders that wait for the next start, and writes the checkpoint to the end, so that
-    /// it has nothing to catch up with. Call it last: what comes after is not kept.
+    /// A clean stop: keeps the orders that wait and the stories of orders for the next start, and writes the
+    /// checkpoint to the end, so that it has nothing to catch up with. Call it last: what comes after is not kept.
     ///
     /// # Errors
     /// Where the disk or the index fails. Of the chain nothing is lost, the next start catches up from the journal.

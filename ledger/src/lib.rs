@@ -54,7 +54,7 @@ pub use import::{Imported, Lighter, MoveChainError};
 pub use ledger::{InsertError, Ledger, MAX_TREE_HEADERS, TemplateError};
 pub use mempool::{
     AdmitError, Admitted, Chain, EXPIRY_MARGIN, MAX_BYTES, MAX_PARKED, MAX_PER_ACCOUNT, MAX_TRANSACTIONS,
-    Mempool, Notice, Origin, Outcome, RESERVED_PLACES,
+    Mempool, Notice, Origin, Outcome, PoolBound, RESERVED_PLACES,
 };
 pub use moment::Moment;
 pub use open::OpenReport;

@@ -360,6 +360,7 @@ impl Recovery {
             bodies: Bodies::default(),
             connected: ConnectedBlocks::default(),
             mempool: Mempool::default(),
+            kept_file_is_true: false,
             recount_budget: MAX_RECOUNT_TRANSACTIONS,
             template: None,
             templated_orders: 0,

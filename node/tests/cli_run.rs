@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use printsy_consensus::{Action, Body, Line, SecretKey, codec};
+use printsy_consensus::{Action, Body, Line, SecretKey, Transaction, codec};
 use program::{Running, printsyd, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -341,4 +341,70 @@ fn audit_against_another_node_finds_the_first_block_they_differ_in() {
     assert_eq!(node.stop_by("TERM").0, 0);
     let alone = run(printsyd(home.path(), &["audit", "--datadir", text(&ours), "--only-compare"]));
     assert_eq!(alone.code, 2, "{alone:?}");
+}
+
+/// What was told of orders is told again after a clean stop, also where a start in between came to nothing.
+#[test]
+fn what_was_told_of_orders_is_told_again_after_a_stop() {
+    let home = TempDir::new().unwrap();
+    let datadir = home.path().join("kept");
+    let (node, _) = dev(&home, &datadir);
+    assert_eq!(node.stop_by("TERM").0, 0);
+    // On the same network a node that does not mine by itself, so that orders wait.
+    let run_at = |rpc: &str| {
+        let listen = ["--listen", "/ip4/127.0.0.1/tcp/0", "--log-format", "json"];
+        let line = ["run", "--datadir", text(&datadir), "--rpc-listen", rpc];
+        printsyd(home.path(), &[&line[..], &listen[..]].concat())
+    };
+    let start = || {
+        let mut node = Running::start(run_at("127.0.0.1:0"));
+        let ready: Value = serde_json::from_str(&node.wait_for("\"ready\"")).unwrap();
+        (node, ready["rpc"].as_str().unwrap().parse().unwrap())
+    };
+    let (node, address) = start();
+    let send = |address, order: &str| ask(address, "executeTransaction", json!([order, "admitted"])).unwrap();
+    let id = |order: &str| {
+        let order: Transaction = codec::decode(&hex::decode(order).unwrap()).unwrap();
+        order.body.txid().to_string()
+    };
+    let [fresh, buried, sold_out, waits] =
+        [purchase(25, 99, 1), purchase(26, 1, 2), purchase(25, 2, 3), purchase(27, 1, 4)];
+    for order in [&buried, &fresh] {
+        assert_eq!(send(address, order)["result"]["status"], "pending");
+        call(address, "generateBlocks", json!([if order == &buried { 101 } else { 1 }]));
+    }
+    let refused = send(address, &sold_out)["error"].take();
+    assert_eq!((&refused["data"]["reason"], &refused["data"]["sold"]), (&json!("soldOut"), &json!(99)));
+    assert_eq!(send(address, &waits)["result"]["status"], "pending");
+    let told = |address| {
+        let orders = [&buried, &fresh, &sold_out, &waits];
+        orders.map(|order| call(address, "getTransaction", json!([id(order)])))
+    };
+    let before = told(address);
+    let statuses = ["final", "included", "refused", "pending"];
+    assert_eq!(before.each_ref().map(|told| told["status"].as_str().unwrap()), statuses);
+    assert_eq!(before[2]["history"][0]["reason"], "soldOut");
+    let pending = |address| call(address, "isAvailable", json!([27]))["pending"].take();
+    assert_eq!(pending(address), 1);
+    assert_eq!(node.stop_by("TERM").0, 0);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    assert_eq!(run(run_at(&taken.local_addr().unwrap().to_string())).code, 7);
+    let (node, address) = start();
+    assert_eq!(told(address), before);
+    // Killed before anything happened: still as it was.
+    drop(node);
+    let (node, address) = start();
+    assert_eq!((told(address), pending(address)), (before, json!(1)));
+    // Judged anew, and told no differently.
+    assert_eq!(send(address, &sold_out)["error"], refused);
+    call(address, "generateBlocks", json!([1]));
+    let included = call(address, "getTransaction", json!([id(&waits)]));
+    let history: Vec<&str> = included["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(history, ["pending", "included"], "{included}");
+    assert_eq!(node.stop_by("TERM").0, 0);
 }
