@@ -186,7 +186,11 @@ async fn refetch(options: &Options, folder: &Folder, datadir: &Path, whole: &Sta
         fs::remove_dir_all(&other)?;
     }
     copy_folder(&folder.datadir(0), &other)?;
-    fs::remove_file(other.join("node.key"))?;
+    // Two nodes with one key would take each other for themselves.
+    let key = other.join("node.key");
+    if key.exists() {
+        fs::remove_file(key)?;
+    }
     let mut peer = Running::start_with(options, folder, &other, 2, &["--listen", LOOPBACK])?;
     let chain = peer.chain().await?.map_err(|code| anyhow!("the peer ended with {code}"))?;
     let address = chain.listen.first().context("the peer listens")?;
