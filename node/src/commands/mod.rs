@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod export;
 pub mod import;
+mod other_node;
 pub mod reindex;
 pub mod replay;
 pub mod resolve;

@@ -5,20 +5,15 @@
 //! on meanwhile: where its chain moves under the search, the search begins again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use printsy_consensus::{Genesis, Hash, SignedHeader};
 use printsy_ledger::audit::{self, Chain};
 use printsy_ledger::store::{Disk, JournalReader, StoreError};
-use printsy_rpc::block::{BlockSelector, GetHeader, GetHeaderParams, HeaderInfo};
-use printsy_rpc::chain::GetChain;
-use printsy_rpc::{Client, ClientError, Method, NoParams};
+use printsy_rpc::block::HeaderInfo;
 
 use super::damage_or_failure;
+use crate::commands::other_node::{self, OtherNode};
 use crate::exit::Failure;
-
-/// How long the other node has for one answer.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often the search begins again where the other node's chain moves meanwhile.
 const MAX_SEARCHES: u32 = 5;
@@ -35,6 +30,10 @@ impl Place {
     fn of(signed: &SignedHeader) -> Self {
         let header = &signed.header;
         Self { height: header.height, hash: header.id(), state_root: header.state_root }
+    }
+
+    fn told(header: &HeaderInfo) -> Self {
+        Self { height: header.height, hash: header.hash.into(), state_root: header.state_root.into() }
     }
 }
 
@@ -71,14 +70,12 @@ pub(super) fn compare(
     genesis: &Arc<Genesis>,
     disk: &Arc<dyn Disk>,
 ) -> Result<Result<Comparison, StoreError>, Failure> {
-    let client = Client::new(url).map_err(|error| Failure::Usage(error.to_string()))?;
+    let theirs = OtherNode::new(url)?;
     let ours = match damage_or_failure(Ours::read(genesis, disk))? {
         Ok(ours) => ours,
         Err(damage) => return Ok(Err(damage)),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Runtime(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(search(&ours, &Theirs { client })).map(Ok)
+    other_node::run(search(&ours, &theirs)).map(Ok)
 }
 
 /// Our chain, as the journal has it.
@@ -102,86 +99,37 @@ impl Ours {
     }
 }
 
-/// The other node.
-struct Theirs {
-    client: Client,
-}
-
-impl Theirs {
-    async fn call<M: Method>(&self, params: &M::Params) -> Result<Option<M::Result>, Failure> {
-        let url = self.client.url();
-        let failed = |why: String| Failure::Runtime(format!("cannot compare with the node at {url}: {why}"));
-        match tokio::time::timeout(PATIENCE, self.client.call::<M>(params)).await {
-            Err(_) => Err(failed(format!("no answer to {} within {PATIENCE:?}", M::NAME))),
-            Ok(Ok(answer)) => Ok(Some(answer)),
-            Ok(Err(ClientError::Refused(_))) => Ok(None),
-            Ok(Err(ClientError::Unreachable { why, .. })) => Err(failed(format!("{why}; is it running?"))),
-            Ok(Err(error)) => Err(failed(error.to_string())),
-        }
-    }
-
-    /// Its block of a height; none where it has no such block any more.
-    async fn at(&self, height: u64) -> Result<Option<Place>, Failure> {
-        let Ok(number) = height.try_into() else { return Ok(None) };
-        let params = GetHeaderParams { block: BlockSelector::Height(number) };
-        let header: Option<HeaderInfo> = self.call::<GetHeader>(&params).await?;
-        Ok(header.map(|header| Place {
-            height,
-            hash: Hash(header.hash.0),
-            state_root: Hash(header.state_root.0),
-        }))
-    }
-}
-
 /// Searches until the other node's chain stays where it is for so long.
-async fn search(ours: &Ours, theirs: &Theirs) -> Result<Comparison, Failure> {
+async fn search(ours: &Ours, theirs: &OtherNode) -> Result<Comparison, Failure> {
     for _ in 0..MAX_SEARCHES {
         if let Some(comparison) = search_once(ours, theirs).await? {
             return Ok(comparison);
         }
     }
-    let url = theirs.client.url();
+    let url = theirs.url();
     Err(Failure::Runtime(format!("the chain of the node at {url} does not stand still; compare again later")))
 }
 
 /// One search; nothing where the other chain moved under it.
-async fn search_once(ours: &Ours, theirs: &Theirs) -> Result<Option<Comparison>, Failure> {
-    let url = theirs.client.url();
-    let chain = theirs.call::<GetChain>(&NoParams {}).await?;
-    let chain = chain.ok_or_else(|| Failure::Runtime(format!("the node at {url} refuses getChain")))?;
-    let genesis = ours.genesis.hash();
-    if Hash(chain.genesis.0) != genesis {
-        let (network, got) = (chain.network, chain.genesis);
-        return Err(Failure::Foreign(format!(
-            "the node at {url} is of {network} (genesis {got}), the datadir of {} (genesis {genesis}): give the \
-             URL of a node of the same network",
-            ours.genesis.params().network_name()
-        )));
-    }
-    let (Some(their_tip), our_tip) = (theirs.at(chain.tip.height).await?, ours.at(ours.chain.height())?)
-    else {
+async fn search_once(ours: &Ours, theirs: &OtherNode) -> Result<Option<Comparison>, Failure> {
+    let chain = theirs.chain(&ours.genesis).await?;
+    let our_tip = ours.at(ours.chain.height())?;
+    let Some(their_tip) = theirs.header_at(chain.tip.height).await? else { return Ok(None) };
+    let their_tip = Place::told(&their_tip);
+    let top = our_tip.height.min(their_tip.height);
+    let Some(low) = theirs.last_common(top, |height| Ok(ours.at(height)?.hash)).await? else {
         return Ok(None);
     };
-    // Genesis is the same. Up to `low` the chains agree; from `high` on they do not.
-    let (mut low, mut high) = (0, our_tip.height.min(their_tip.height) + 1);
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        let Some(their) = theirs.at(middle).await? else { return Ok(None) };
-        if their.hash == ours.at(middle)?.hash { low = middle } else { high = middle }
-    }
     let common = ours.at(low)?;
-    if theirs.at(low).await?.map(|their| their.hash) != Some(common.hash) {
-        return Ok(None);
-    }
-    let different = if high > our_tip.height.min(their_tip.height) {
+    let different = if low == top {
         None
     } else {
-        match (ours.at(high)?, theirs.at(high).await?) {
+        match (ours.at(low + 1)?, theirs.header_at(low + 1).await?.as_ref().map(Place::told)) {
             (our, Some(their)) if our.hash != their.hash => Some((our, their)),
             _ => return Ok(None),
         }
     };
-    Ok(Some(judge(url, ours.chain.final_height(), (our_tip, their_tip), common, different)))
+    Ok(Some(judge(theirs.url(), ours.chain.final_height(), (our_tip, their_tip), common, different)))
 }
 
 /// What it means.
