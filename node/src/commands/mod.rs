@@ -8,7 +8,8 @@ pub mod audit;
 pub mod reindex;
 pub mod replay;
 
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -38,5 +39,19 @@ impl OfflineArgs {
         logging::install(&self.log, LogFormat::Text)?;
         let (datadir, genesis) = Datadir::open(&self.datadir, None)?;
         Ok((datadir, Arc::new(genesis)))
+    }
+}
+
+/// Writes what was asked for to standard output. A reader who has gone is no failure: it has read enough.
+///
+/// # Errors
+/// Where standard output cannot be written, such as a file on a full disk.
+pub(crate) fn answer(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::io("write to", Path::new("standard output"), &error))
+        }
+        _ => Ok(()),
     }
 }
