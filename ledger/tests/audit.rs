@@ -1,6 +1,7 @@
 //! Laws of the audit: what a node wrote, whatever became of it, is clean; each thing that is planted is found, by the
 //! replay and by the count of their own, at its height and under its name; and nothing on the disk changes.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+#![allow(clippy::type_complexity, reason = "tables of cases, each read where it stands")]
 
 mod support;
 
