@@ -275,6 +275,8 @@ fn replay_and_audit_say_what_a_datadir_is_and_where_it_is_damaged() {
     );
     let report: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
     assert_eq!(report["files"][0]["findings"][0]["height"], 4, "{report:#}");
+    assert_eq!(run(line("reindex", &[])).code, 0);
+    assert_eq!(run(line("audit", &[])).code, 0, "made again, it is clean");
     flip(&datadir.join("journal/00000000000000000000.seg"));
     run(line("replay", &[])).refuses(5, &["journal/00000000000000000000.seg", "at byte"]);
     let audited = run(line("audit", &["--report", text(&file)]));

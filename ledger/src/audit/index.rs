@@ -22,6 +22,9 @@ use crate::store::{IndexView, JournalReader, Mark, StoreError};
 /// How many rows are looked through to name the surplus ones: each may cost the reading of a block.
 const MAX_NAMED_FROM: u64 = 100_000;
 
+/// Keys and values, as a scan comes upon them.
+type FoundRows = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A comparison on its way.
 struct Comparison<'a> {
     replay: &'a Replay,
@@ -292,7 +295,7 @@ impl Comparison<'_> {
     }
 
     /// The first rows of a kind.
-    fn rows_of(&self, kind: u8) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
+    fn rows_of(&self, kind: u8) -> Result<FoundRows, StoreError> {
         let (mut rows, mut seen) = (Vec::new(), 0u64);
         self.view.scan(&[kind], &mut |key, value| {
             seen += 1;

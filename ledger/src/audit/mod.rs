@@ -9,6 +9,7 @@
 
 mod book;
 mod chain;
+mod checked;
 mod count;
 mod headers;
 mod index;

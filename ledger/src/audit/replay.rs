@@ -12,11 +12,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use printsy_consensus::{
-    Block, BlockUndo, CheckedBlock, CheckedHeader, Genesis, Hash, PublicKey, SignedHeader, Target, Work,
-    codec, verify_and_apply_block, verify_header,
+    Block, BlockUndo, CheckedHeader, Genesis, Hash, PublicKey, SignedHeader, Target, Work, codec,
+    verify_and_apply_block, verify_header,
 };
 
 use super::chain::Chain;
+use super::checked::check_block;
 use super::state::ReplayState;
 use crate::error::LedgerError;
 use crate::progress::{Progress, Watch};
@@ -196,8 +197,7 @@ impl Replay {
         let stored = self.journal.block(position)?;
         let genesis = self.genesis.clone();
         let params = genesis.params();
-        let block = CheckedBlock::check(params, &genesis.hash(), stored.block, &|_| None)
-            .map_err(|error| wrong(error.to_string()))?;
+        let block = check_block(&genesis, stored.block).map_err(|error| wrong(error.to_string()))?;
         let header = *block.header().header();
         if block.id() != *id {
             return Err(wrong(format!("the journal has block {} in its place", block.id())));

@@ -12,6 +12,7 @@ pub mod reindex;
 pub mod replay;
 pub mod resolve;
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,4 +74,18 @@ fn open_ledger(genesis: Arc<Genesis>, datadir: &Path) -> Result<Ledger, Failure>
     let (ledger, _) = storage::open(genesis, &Storage::Datadir(datadir.to_owned()), false)?;
     ledger.close()?;
     Ok(ledger)
+}
+
+/// Writes what was asked for to standard output. A reader who has gone is no failure: it has read enough.
+///
+/// # Errors
+/// Where standard output cannot be written, such as a file on a full disk.
+pub(crate) fn answer(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::io("write to", Path::new("standard output"), &error))
+        }
+        _ => Ok(()),
+    }
 }

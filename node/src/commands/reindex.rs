@@ -5,7 +5,7 @@
 
 use clap::Args;
 
-use super::OfflineArgs;
+use super::{OfflineArgs, answer};
 use crate::exit::Failure;
 use crate::storage;
 
@@ -24,6 +24,5 @@ pub fn reindex(args: &ReindexArgs) -> Result<(), Failure> {
     let (datadir, genesis) = args.offline.open()?;
     let (ledger, report) = storage::rebuild(genesis, datadir.path())?;
     ledger.close()?;
-    println!("reindexed {} moves up to height {}", report.moves_applied, report.height);
-    Ok(())
+    answer(&format!("reindexed {} moves up to height {}\n", report.moves_applied, report.height))
 }

@@ -6,7 +6,7 @@
 use clap::Args;
 use printsy_ledger::audit::{self, Replayed};
 
-use super::OfflineArgs;
+use super::{OfflineArgs, answer};
 use crate::exit::Failure;
 use crate::progress::{Reporter, per_second};
 use crate::storage;
@@ -31,13 +31,9 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Failure> {
     let elapsed = reporter.elapsed();
     drop(reporter);
     let Replayed { height, tip, state_root, final_height, moves, blocks, transactions } = replayed;
-    println!("height {height}");
-    println!("tip {tip}");
-    println!("state root {state_root}");
-    println!("final height {final_height}");
-    println!(
-        "executed {transactions} transactions in {blocks} blocks and {moves} moves, {} transactions/s",
-        per_second(transactions, elapsed)
-    );
-    Ok(())
+    let rate = per_second(transactions, elapsed);
+    answer(&format!(
+        "height {height}\ntip {tip}\nstate root {state_root}\nfinal height {final_height}\n\
+         executed {transactions} transactions in {blocks} blocks and {moves} moves, {rate} transactions/s\n"
+    ))
 }

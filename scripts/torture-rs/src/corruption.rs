@@ -194,7 +194,8 @@ async fn refetch(options: &Options, folder: &Folder, datadir: &Path, whole: &Sta
     let mut peer = Running::start_with(options, folder, &other, 2, &["--listen", LOOPBACK])?;
     let chain = peer.chain().await?.map_err(|code| anyhow!("the peer ended with {code}"))?;
     let address = chain.listen.first().context("the peer listens")?;
-    let bootnode = format!("{address}/p2p/{}", chain.peer_id);
+    let id = format!("/p2p/{}", chain.peer_id);
+    let bootnode = if address.ends_with(&id) { address.clone() } else { format!("{address}{id}") };
     let mut mended =
         Running::start_with(options, folder, datadir, 1, &["--listen", "", "--bootnodes", &bootnode])?;
     let begun = Instant::now();

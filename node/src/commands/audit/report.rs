@@ -12,6 +12,7 @@ use printsy_ledger::audit::{Area, AuditReport, Check, Finding};
 use serde_json::{Value, json};
 
 use super::against::{Comparison, Place};
+use crate::commands::answer;
 use crate::exit::Failure;
 
 /// All that was asked for.
@@ -69,10 +70,7 @@ impl Report {
     /// Where the file cannot be written.
     pub(super) fn write(&self, file: Option<&Path>) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(&self.to_json()).expect("plain values are always JSON");
-        let Some(file) = file else {
-            println!("{text}");
-            return Ok(());
-        };
+        let Some(file) = file else { return answer(&(text + "\n")) };
         let mut beside = file.as_os_str().to_owned();
         beside.push(".new");
         let written = fs::write(&beside, text + "\n").and_then(|()| fs::rename(&beside, file));
