@@ -8,9 +8,7 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use printsy_consensus::{
-    BlockCheckError, BlockError, CheckedBlock, Hash, HeaderError, VERSION, Work,
-};
+use printsy_consensus::{BlockCheckError, BlockError, CheckedBlock, Hash, HeaderError, VERSION, Work};
 
 use crate::chain_file::{ChainFileEnd, ChainFileError, ChainReader, ChainWriter};
 use crate::error::LedgerError;
@@ -73,7 +71,9 @@ pub enum MoveChainError {
         latest: u64,
     },
     /// The file's chain does not hold the final block.
-    #[error("the chain in the file leaves this one after height {fork}, below the final block at {final_height}")]
+    #[error(
+        "the chain in the file leaves this one after height {fork}, below the final block at {final_height}"
+    )]
     BelowFinal {
         /// The height of the last block that both have.
         fork: u64,
@@ -117,7 +117,9 @@ impl Reader {
         for height in 1..=last {
             let stored = self.block_at(height)?.ok_or_else(|| missing(height))?;
             let id = stored.record.signed.header.id();
-            if stored.block.header != stored.record.signed || stored.block.header.header.parent != writer.tip() {
+            if stored.block.header != stored.record.signed
+                || stored.block.header.header.parent != writer.tip()
+            {
                 return Err(LedgerError::journal(id, height, "it does not follow the block before").into());
             }
             writer.block(&stored.bytes)?;

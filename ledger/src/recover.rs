@@ -245,7 +245,11 @@ impl Recovery {
         let height = self.tip.height();
         if stored.final_height != height || self.state.tree.root() != self.tip.header.header().state_root {
             let id = self.tip.id();
-            return Err(LedgerError::journal(id, height, "the chain was taken back to it and does not end there"));
+            return Err(LedgerError::journal(
+                id,
+                height,
+                "the chain was taken back to it and does not end there",
+            ));
         }
         Ok(height)
     }

@@ -86,7 +86,9 @@ impl Ledger {
         let mut retreat = Retreat { from, final_height, to, transactions: 0, disconnect: Vec::new() };
         let undone = retreat.undo(&reader)?.into_diff().apply_to(&self.state.tree);
         if undone.root() != to.header.header().state_root {
-            return Err(LedgerError::journal(to.id(), height, "undoing down to it misses its state root").into());
+            return Err(
+                LedgerError::journal(to.id(), height, "undoing down to it misses its state root").into()
+            );
         }
         Ok(retreat)
     }

@@ -98,7 +98,8 @@ fn what_is_exported_is_imported_to_the_last_bit() {
         let mut other = Node::new(&genesis);
         let imported = import(&mut other, &file).unwrap();
         other.assert_is(&world, &node.tip());
-        let transactions: usize = world.branch(&node.tip()).iter().map(|block| block.transactions().len()).sum();
+        let transactions: usize =
+            world.branch(&node.tip()).iter().map(|block| block.transactions().len()).sum();
         let transactions = u64::try_from(transactions).unwrap();
         assert_eq!(imported, Imported { blocks: node.height(), transactions, ..Imported::default() });
         assert_eq!(export(&other, None), file);
@@ -128,7 +129,10 @@ fn a_file_begins_with_its_genesis_and_ends_where_it_was_asked_to() {
     let mut file = Vec::new();
     node.reader.export(&text, Some(0), &mut file, &mut |_| {}).unwrap();
     let mut reader = ChainReader::open(file.as_slice()).unwrap();
-    assert_eq!((reader.genesis_text(), reader.genesis().hash()), (text.as_str(), node.reader.genesis().hash()));
+    assert_eq!(
+        (reader.genesis_text(), reader.genesis().hash()),
+        (text.as_str(), node.reader.genesis().hash())
+    );
     assert_eq!(reader.next_block().unwrap(), None);
     assert_eq!(reader.end().unwrap().height, 0);
     let too_high = node.reader.export(&text, Some(4), &mut Vec::new(), &mut |_| {});
@@ -243,7 +247,8 @@ fn a_block_of_a_newer_version_is_nobodys_fault() {
     let signature = key("miner-1").sign(&block_message(&header.id()));
     let block = block_bytes(&SignedHeader { header, signature }, &[]);
     let mut other = Node::new(&world.genesis);
-    let error = import(&mut other, &file_of(&world.genesis, bytes(&chain).chain([block.as_slice()]))).unwrap_err();
+    let error =
+        import(&mut other, &file_of(&world.genesis, bytes(&chain).chain([block.as_slice()]))).unwrap_err();
     assert!(matches!(error, MoveChainError::NewerBlock { height: 3, got: 2 }), "{error}");
     other.assert_is(&world, &node.tip());
 }
@@ -323,8 +328,11 @@ fn a_branch_beyond_what_memory_takes_is_refused_and_changes_nothing() {
     assert!(matches!(error, MoveChainError::TooDeep { fork: 0, height: 6 }), "{error}");
     node.assert_is(&world, &chain[19].id());
     // As does a tree that is full of headers.
-    let (mut other, _) =
-        Node::open(&world.genesis, Arc::new(node.disk.reopened(Fuse::never())), Arc::new(node.index.crashed(0)));
+    let (mut other, _) = Node::open(
+        &world.genesis,
+        Arc::new(node.disk.reopened(Fuse::never())),
+        Arc::new(node.index.crashed(0)),
+    );
     other.ledger.set_bounds(25, usize::MAX / 8);
     let error = import(&mut other, &file).unwrap_err();
     assert!(matches!(error, MoveChainError::TooDeep { fork: 0, height: 5 }), "{error}");

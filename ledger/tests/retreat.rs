@@ -215,7 +215,12 @@ fn copy(from: &MemoryIndex, to: &MemoryIndex) {
 }
 
 /// Plans, journals and opens again until the power goes. Says whether the retreat was told to be durable.
-fn retreat_until_the_cut(genesis: &Arc<Genesis>, disk: &Arc<MemoryDisk>, index: &Arc<MemoryIndex>, to: &Hash) -> bool {
+fn retreat_until_the_cut(
+    genesis: &Arc<Genesis>,
+    disk: &Arc<MemoryDisk>,
+    index: &Arc<MemoryIndex>,
+    to: &Hash,
+) -> bool {
     let Ok((ledger, _)) = Ledger::open(genesis.clone(), disk.clone(), index.clone()) else { return false };
     if ledger.close().is_err() {
         return false;
@@ -283,7 +288,10 @@ fn a_damaged_block_above_is_found_before_anything_is_journalled() {
         let before = disk.len(&segment).unwrap();
         let planned = other.ledger.plan_retreat(&chain[4]);
         if height > 4 {
-            assert!(matches!(planned, Err(RetreatError::Ledger(LedgerError::Store(_)))), "{height}: {planned:?}");
+            assert!(
+                matches!(planned, Err(RetreatError::Ledger(LedgerError::Store(_)))),
+                "{height}: {planned:?}"
+            );
         } else {
             planned.unwrap();
         }

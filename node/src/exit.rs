@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 use printsy_consensus::GenesisError;
 use printsy_keys::KeyError;
-use printsy_ledger::{ChainFileError, LedgerError, MoveChainError, RetreatError};
 use printsy_ledger::store::StoreError;
+use printsy_ledger::{ChainFileError, LedgerError, MoveChainError, RetreatError};
 
 use crate::config::ConfigError;
 use crate::node::NodeError;

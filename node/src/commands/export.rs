@@ -76,9 +76,10 @@ impl ExportArgs {
         match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(Failure::io("look at", path, &error)),
-            Ok(metadata) if !metadata.is_file() => {
-                Err(Failure::Usage(format!("{} is there and is no file: choose another --to", path.display())))
-            }
+            Ok(metadata) if !metadata.is_file() => Err(Failure::Usage(format!(
+                "{} is there and is no file: choose another --to",
+                path.display()
+            ))),
             Ok(_) if self.force => Ok(()),
             Ok(_) => Err(Failure::Usage(format!(
                 "{} is there already: choose another --to, or pass --force to write over it",

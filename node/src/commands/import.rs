@@ -67,7 +67,9 @@ impl ImportArgs {
     fn input(&self) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
         if self.file == Path::new("-") {
             if io::stdin().is_terminal() {
-                return Err(Failure::Usage("standard input is a terminal: pass a FILE, or pipe one in".to_owned()));
+                return Err(Failure::Usage(
+                    "standard input is a terminal: pass a FILE, or pipe one in".to_owned(),
+                ));
             }
             return Ok((Box::new(io::stdin().lock()), None));
         }
@@ -79,7 +81,11 @@ impl ImportArgs {
     }
 
     fn name(&self) -> String {
-        if self.file == Path::new("-") { "standard input".to_owned() } else { self.file.display().to_string() }
+        if self.file == Path::new("-") {
+            "standard input".to_owned()
+        } else {
+            self.file.display().to_string()
+        }
     }
 }
 

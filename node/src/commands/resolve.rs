@@ -66,7 +66,10 @@ pub fn resolve(args: &ResolveArgs) -> Result<(), Failure> {
     // Carried out by recovery, as it would be after a crash here.
     let ledger = open_ledger(genesis, datadir.path())?;
     ledger.close()?;
-    println!("took back {blocks} blocks; the chain ends at height {height}, {}, which is final", ledger.tip().id());
+    println!(
+        "took back {blocks} blocks; the chain ends at height {height}, {}, which is final",
+        ledger.tip().id()
+    );
     Ok(())
 }
 
@@ -85,7 +88,8 @@ impl ResolveArgs {
             };
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| Failure::Runtime(format!("cannot start the runtime: {error}")))?;
+        let runtime =
+            runtime.map_err(|error| Failure::Runtime(format!("cannot start the runtime: {error}")))?;
         let other = runtime.block_on(ask(url, &self.to, genesis, reader))?;
         let common = own_id(reader, other.common)?;
         Ok((common, Some(other)))
@@ -96,12 +100,16 @@ impl ResolveArgs {
             return Ok(());
         }
         if !io::stdin().is_terminal() {
-            return Err(Failure::Usage("nobody is there to agree: pass --yes; nothing was changed".to_owned()));
+            return Err(Failure::Usage(
+                "nobody is there to agree: pass --yes; nothing was changed".to_owned(),
+            ));
         }
         eprint!("Take them back? Type yes: ");
         let mut answer = String::new();
         let read = io::stderr().flush().and_then(|()| io::stdin().read_line(&mut answer));
-        read.map_err(|error| Failure::Runtime(format!("cannot read the answer: {error}; nothing was changed")))?;
+        read.map_err(|error| {
+            Failure::Runtime(format!("cannot read the answer: {error}; nothing was changed"))
+        })?;
         match answer.trim() {
             "yes" => Ok(()),
             _ => Err(Failure::Usage("nothing was changed".to_owned())),
