@@ -17,6 +17,7 @@ use crate::published::Tip;
 use crate::rows::{BlockRow, MoveRows};
 use crate::state::LedgerView;
 use crate::store::{Commit, CommitBlock, HeaderRecord, Layer, Mark};
+use crate::telling::MoveKind;
 
 /// How many blocks one commit connects at the most while only extending: what a crash may cost to redo.
 const MAX_BLOCKS_PER_COMMIT: usize = 64;
@@ -192,9 +193,15 @@ impl Ledger {
         for ((block, _), position) in verified.connected.iter().zip(&appended.blocks) {
             self.positions.insert(block.id(), *position);
         }
+        self.forget_kept_orders();
+        let is_extension = verified.disconnected.is_empty();
+        let kind = if is_extension { MoveKind::Extension } else { MoveKind::Reorganisation };
+        let begun = self.published.read().telling.begin(kind);
         self.write_headers(&verified, &appended.blocks)?;
         self.submit_rows(&verified, &appended.blocks, appended.end, &tip, final_height);
-        self.publish_move(verified, tip, final_height, now)
+        let change = self.publish_move(verified, tip, final_height, now)?;
+        begun.published();
+        Ok(change)
     }
 
     fn tip_after(&self, verified: &Verified) -> Tip {

@@ -7,6 +7,15 @@ use printsy_consensus::{BlockError, Hash, ViewError};
 
 use crate::store::StoreError;
 
+/// What on the disk is not what was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The truth: what is lost has to come from elsewhere.
+    Journal,
+    /// What is made again from the journal: the index, headers.dat.
+    Derived,
+}
+
 /// Why the ledger cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
@@ -34,6 +43,12 @@ pub enum LedgerError {
         /// Its height.
         height: u64,
     },
+    /// No read of this chain was of one moment: it moved each time.
+    #[error("the chain moved each time it was read; ask again")]
+    Moving,
+    /// A move is in the journal, and telling it failed: what else is on the disk is of no chain that was shown.
+    #[error("a move of the tip was journalled and could not be told; the node stops")]
+    Untold,
     /// The thread that owns the ledger panicked: its state may be half changed.
     #[error("the core panicked; its state may be half changed, so the node stops")]
     Panicked,
@@ -42,6 +57,19 @@ pub enum LedgerError {
 impl LedgerError {
     pub(crate) fn journal(id: Hash, height: u64, error: impl ToString) -> Self {
         Self::Journal { id, height, error: error.to_string() }
+    }
+
+    /// Whether something on the disk is damaged, and what.
+    #[must_use]
+    pub fn damage(&self) -> Option<Damage> {
+        match self {
+            Self::Store(StoreError::Damaged { file, .. }) if file.starts_with("journal") => {
+                Some(Damage::Journal)
+            }
+            Self::Store(StoreError::Damaged { .. } | StoreError::Index(_)) => Some(Damage::Derived),
+            Self::View(_) | Self::MissingBlock { .. } => Some(Damage::Derived),
+            Self::Store(_) | Self::Journal { .. } | Self::Moving | Self::Untold | Self::Panicked => None,
+        }
     }
 
     /// Whether the block error is this node's trouble rather than the block's.

@@ -14,7 +14,10 @@ impl Ledger {
     pub(crate) fn final_height_at(&self, tip: &Tip, is_synced: bool) -> u64 {
         let depth = u64::from(self.params().finality_depth);
         let reached = if is_synced { tip.height().saturating_sub(depth) } else { 0 };
-        self.final_height.max(reached)
+        // What was final before the journal was repaired is so again once the chain is back there.
+        let before = self.lost_final.map_or(0, |(height, _)| height);
+        let before = if before <= tip.height() { before } else { 0 };
+        self.final_height.max(reached).max(before)
     }
 
     /// Makes final what is deep enough, where no block has come to do so: after a long sync. It is journalled first,

@@ -21,6 +21,7 @@ use crate::mempool::{AdmitError, Admitted, Chain, Mempool, Origin};
 use crate::published::{Published, Snapshot, Tip};
 use crate::reader::Reader;
 use crate::rows::transaction_key;
+use crate::salvage::Salvaging;
 use crate::state::{ChainState, LedgerView};
 use crate::status::{Change, Status};
 use crate::store::{Checkpoint, Disk, HeaderFile, Journal, StoreError};
@@ -43,11 +44,16 @@ pub struct Ledger {
     pub(crate) state: ChainState,
     pub(crate) tip: Tip,
     pub(crate) final_height: u64,
+    /// The block that was final before the journal was repaired, while the chain is being made anew.
+    pub(crate) lost_final: Option<(u64, Hash)>,
+    pub(crate) salvaging: Option<Salvaging>,
     /// Where the journal has blocks that are not final, whether or not they are on the chain now.
     pub(crate) positions: HashMap<Hash, u64>,
     pub(crate) bodies: Bodies,
     pub(crate) connected: ConnectedBlocks,
     pub(crate) mempool: Mempool,
+    /// Whether the file of the last stop is still there, and still says how orders stand.
+    pub(crate) kept_file_is_true: bool,
     pub(crate) recount_budget: usize,
     pub(crate) template: Option<TemplateBuilder>,
     pub(crate) templated_orders: u64,
@@ -63,6 +69,14 @@ pub enum InsertError {
     /// The tree is full; bodies have to catch up first.
     #[error("the header tree holds as many headers as it takes")]
     Full,
+    /// It is not the block that was final at its height before the journal was repaired.
+    #[error("block {final_id} is final at height {height}")]
+    LeavesFinal {
+        /// The height.
+        height: u64,
+        /// The block that was final there.
+        final_id: Hash,
+    },
 }
 
 /// Why no template can be made.
@@ -133,6 +147,12 @@ impl Ledger {
     /// # Errors
     /// [`InsertError`]; nothing is remembered of a header that was refused.
     pub fn insert_header(&mut self, header: CheckedHeader, now: u64) -> Result<Inserted, InsertError> {
+        if let Some((height, final_id)) = self.lost_final
+            && header.header().height == height
+            && header.id() != final_id
+        {
+            return Err(InsertError::LeavesFinal { height, final_id });
+        }
         let is_on_tip = header.header().parent == self.tip.id();
         let is_full = self.tree.len() >= self.max_headers && !is_on_tip;
         if is_full && self.tree.get(&header.id()).is_none() {
@@ -298,7 +318,8 @@ impl Ledger {
         Ok(recent)
     }
 
-    fn note(&self, order: &CheckedTransaction, status: Status, time: u64, reason: Option<AdmitError>) {
+    fn note(&mut self, order: &CheckedTransaction, status: Status, time: u64, reason: Option<AdmitError>) {
+        self.forget_kept_orders();
         self.published.write().statuses.note(order, Change { status, time, block: None, reason });
     }
 
@@ -325,8 +346,16 @@ impl Ledger {
         self.index.failed()
     }
 
-    /// A clean stop: keeps the orders that wait for the next start, and writes the checkpoint to the end, so that
-    /// it has nothing to catch up with. Call it last: what comes after is not kept.
+    /// Whether the index still follows.
+    ///
+    /// # Errors
+    /// What ended it: no block can be connected any more, and only a new start can help.
+    pub fn check_index(&self) -> Result<(), StoreError> {
+        self.index.check()
+    }
+
+    /// A clean stop: keeps the orders that wait and the stories of orders for the next start, and writes the
+    /// checkpoint to the end, so that it has nothing to catch up with. Call it last: what comes after is not kept.
     ///
     /// # Errors
     /// Where the disk or the index fails. Of the chain nothing is lost, the next start catches up from the journal.

@@ -10,16 +10,19 @@
 //! mempool ∩ chain = ∅; any subset of the mempool, in its order, is a valid body on the tip.
 
 mod advance;
+pub mod audit;
 mod bodies;
 mod chain_file;
 mod connected;
 mod error;
 mod finality;
 mod history;
+mod holdings;
 mod import;
 mod kept;
 mod ledger;
 mod mempool;
+mod moment;
 mod open;
 mod progress;
 mod published;
@@ -29,23 +32,31 @@ mod recount;
 mod recover;
 mod retreat;
 mod rows;
+mod salvage;
 mod state;
 mod status;
 pub mod store;
+mod telling;
 mod template;
+mod walk;
 
 pub use advance::{Advance, TipChange};
 pub use bodies::{BRANCH_FACTOR, MAX_SIDE_BODY_BYTES};
 pub use chain_file::{ChainFileEnd, ChainFileError, ChainReader, ChainWriter, MAX_GENESIS_TEXT_BYTES};
 pub use connected::MAX_CONNECTED_BYTES;
-pub use error::LedgerError;
-pub use history::Confirmed;
+pub use error::{Damage, LedgerError};
+pub use history::{
+    Confirmed, Cursor, MAX_NEWER_REVIEWS, MAX_PAGE_ENTRIES, MAX_PAGE_READ_BYTES, MAX_PAGE_TRANSACTION_BYTES,
+    Page, Passage, Reviewed, Subject,
+};
+pub use holdings::{HoldingOf, Holdings};
 pub use import::{Imported, Lighter, MoveChainError};
 pub use ledger::{InsertError, Ledger, MAX_TREE_HEADERS, TemplateError};
 pub use mempool::{
     AdmitError, Admitted, Chain, EXPIRY_MARGIN, MAX_BYTES, MAX_PARKED, MAX_PER_ACCOUNT, MAX_TRANSACTIONS,
-    Mempool, Notice, Origin, Outcome, RESERVED_PLACES,
+    Mempool, Notice, Origin, Outcome, PoolBound, RESERVED_PLACES,
 };
+pub use moment::Moment;
 pub use open::OpenReport;
 pub use progress::{Progress, Watch};
 pub use published::{Snapshot, Tip};

@@ -12,6 +12,7 @@ use printsy_consensus::{
 use crate::mempool::{Mempool, Notice, Outcome};
 use crate::state::entry_in;
 use crate::status::{Change, Status, StatusLog};
+use crate::telling::Telling;
 
 /// The last block of the chain.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +106,8 @@ impl Snapshot {
 pub(crate) struct Published {
     pub(crate) snapshot: Snapshot,
     pub(crate) statuses: StatusLog,
+    /// Whether a move that is not shown here yet is on the disk already.
+    pub(crate) telling: Arc<Telling>,
     waiting: HashMap<Hash, CheckedTransaction>,
     /// The ids of waiting orders by leaf, which names exactly their bytes.
     leaves: HashMap<Hash, Hash>,
@@ -117,6 +120,7 @@ impl Published {
         Self {
             snapshot,
             statuses: StatusLog::default(),
+            telling: Arc::default(),
             waiting: HashMap::new(),
             leaves: HashMap::new(),
             copies: HashMap::new(),

@@ -1,34 +1,37 @@
 //! Reading the ledger from other threads: the live state through one lock, blocks through the journal.
 //!
-//! A [`Reader`] is cheap to clone and never waits for the thread that owns the ledger, except for the moment in which
-//! a finished move is published. What it reads from the disk may be newer than the snapshot it began with: it then says
-//! that nothing is there, never something wrong.
-
+//! A [`Reader`] is cheap to clone. It waits for the thread that owns the ledger only while a finished move is published,
+//! and, to read blocks, while a reorganisation is being told; that thread never waits for it. What is read from the disk
+//! is of the snapshot that is answered with it ([`Reader::at_one_moment`]).
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 use printsy_consensus::{
-    Action, Block, BlockUndo, CheckedTransaction, Edition, Genesis, Hash, Holding, Position, PublicKey, codec,
+    Action, Block, BlockUndo, CheckedTransaction, Edition, Genesis, Hash, Holding, Position, PublicKey,
 };
 
 use crate::error::LedgerError;
-use crate::history::Confirmed;
+use crate::history::{Confirmed, PageBounds};
+use crate::moment::Moment;
 use crate::published::{Published, Snapshot};
-use crate::recent::{Decoded, RecentBlocks};
-use crate::rows::{BlockRow, block_key, decode_row, transaction_key};
+use crate::recent::RecentBlocks;
+use crate::rows::transaction_key;
 use crate::state::holding_in;
 use crate::status::Story;
-use crate::store::{Checkpoint, HeaderFile, HeaderRecord, JournalReader, StoreError};
+use crate::store::{Checkpoint, HeaderFile, HeaderRecord, JournalReader};
+use crate::telling::{DisturbedBy, Telling};
 
 /// A cheap handle to read the ledger with.
 #[derive(Clone, Debug)]
 pub struct Reader {
     genesis: Arc<Genesis>,
     published: Arc<RwLock<Published>>,
-    index: Arc<Checkpoint>,
-    journal: JournalReader,
-    headers: HeaderFile,
-    recent: Arc<RecentBlocks>,
+    pub(crate) telling: Arc<Telling>,
+    pub(crate) index: Arc<Checkpoint>,
+    pub(crate) journal: JournalReader,
+    pub(crate) headers: HeaderFile,
+    pub(crate) recent: Arc<RecentBlocks>,
+    pub(crate) page_bounds: PageBounds,
 }
 
 /// What is left of an image, at one moment.
@@ -93,7 +96,9 @@ impl Reader {
         journal: JournalReader,
         headers: HeaderFile,
     ) -> Self {
-        Self { genesis, published, index, journal, headers, recent: Arc::default() }
+        let telling = Arc::clone(&published.read().telling);
+        let (recent, page_bounds) = (Arc::default(), PageBounds::default());
+        Self { genesis, published, telling, index, journal, headers, recent, page_bounds }
     }
 
     /// The network's genesis.
@@ -164,10 +169,7 @@ impl Reader {
     /// # Errors
     /// Where the disk fails.
     pub fn header_at(&self, height: u64) -> Result<Option<HeaderRecord>, LedgerError> {
-        if height > self.snapshot().tip.height() {
-            return Ok(None);
-        }
-        Ok(self.headers.get(height)?)
+        self.at_one_moment(|now| now.header_at(height))
     }
 
     /// Headers of the chain from a height on, at most `count`.
@@ -175,9 +177,7 @@ impl Reader {
     /// # Errors
     /// Where the disk fails.
     pub fn headers_from(&self, height: u64, count: usize) -> Result<Vec<HeaderRecord>, LedgerError> {
-        let above = self.snapshot().tip.height().saturating_add(1).saturating_sub(height);
-        let count = usize::try_from(above).unwrap_or(usize::MAX).min(count);
-        Ok(self.headers.range(height, count)?)
+        self.at_one_moment(|now| now.headers_from(height, count))
     }
 
     /// The height of a block of the chain, if this id is one.
@@ -185,16 +185,7 @@ impl Reader {
     /// # Errors
     /// Where the index or the disk fails.
     pub fn height_on_chain(&self, id: &Hash) -> Result<Option<u64>, LedgerError> {
-        if *id == self.genesis.hash() {
-            return Ok(Some(0));
-        }
-        let Some(row) = self.block_row(id)? else { return Ok(None) };
-        let record = self.header_at(row.height)?;
-        Ok(record.filter(|record| record.signed.header.id() == *id).map(|_| row.height))
-    }
-
-    fn block_row(&self, id: &Hash) -> Result<Option<BlockRow>, StoreError> {
-        self.index.get(&block_key(id))?.map(|row| decode_row(&row)).transpose()
+        self.at_one_moment(|now| now.height_on_chain(id))
     }
 
     /// The block at a height of the chain; none at 0, which has no body.
@@ -202,8 +193,7 @@ impl Reader {
     /// # Errors
     /// Where the disk fails or is damaged.
     pub fn block_at(&self, height: u64) -> Result<Option<StoredBlock>, LedgerError> {
-        let Some(record) = self.header_at(height)?.filter(|_| height > 0) else { return Ok(None) };
-        self.load(record.position, Some(record))
+        self.at_one_moment(|now| now.block_at(height))
     }
 
     /// The block with this id that is, or once was, on the chain.
@@ -211,27 +201,7 @@ impl Reader {
     /// # Errors
     /// Where the index or the disk fails or is damaged.
     pub fn block(&self, id: &Hash) -> Result<Option<StoredBlock>, LedgerError> {
-        let Some(row) = self.block_row(id)? else { return Ok(None) };
-        let record = self.header_at(row.height)?.filter(|record| record.signed.header.id() == *id);
-        Ok(self.load(row.position, record)?.filter(|stored| stored.record.signed.header.id() == *id))
-    }
-
-    fn load(&self, position: u64, record: Option<HeaderRecord>) -> Result<Option<StoredBlock>, LedgerError> {
-        let (bytes, block, undo) = self.decode(position)?;
-        let on_chain = record.is_some();
-        let work = printsy_consensus::Work::default();
-        let record = record.unwrap_or(HeaderRecord { signed: block.header, work, position });
-        Ok(Some(StoredBlock { record, bytes, block, undo, on_chain }))
-    }
-
-    fn decode(&self, position: u64) -> Result<(Vec<u8>, Block, BlockUndo), LedgerError> {
-        let stored = self.journal.block(position)?;
-        let damaged = |error: codec::DecodeError| {
-            LedgerError::journal(Hash::ZERO, 0, format!("at {position}: {error}"))
-        };
-        let block = codec::decode(&stored.block).map_err(damaged)?;
-        let undo = codec::decode(&stored.undo).map_err(damaged)?;
-        Ok((stored.block, block, undo))
+        self.at_one_moment(|now| now.block(id))
     }
 
     /// The bytes of a block that is, or once was, on the chain: for peers.
@@ -248,46 +218,39 @@ impl Reader {
     /// # Errors
     /// Where there is none, or the disk fails or is damaged.
     pub fn confirmed_at(&self, position: Position) -> Result<Confirmed, LedgerError> {
-        let missing = || LedgerError::MissingBlock { id: Hash::ZERO, height: position.height };
-        let record = self.header_at(position.height)?.filter(|_| position.height > 0).ok_or_else(missing)?;
-        let stored = self.recent.get_or_load(record.position, || {
-            let (bytes, block, undo) = self.decode(record.position)?;
-            Ok(Decoded { bytes: bytes.len(), block, undo })
-        })?;
-        let index = usize::try_from(position.index).unwrap_or(usize::MAX);
-        let transaction = stored.block.transactions.get(index).cloned().ok_or_else(missing)?;
-        let undo = stored.undo.transactions.get(index).cloned().ok_or_else(missing)?;
-        Ok(Confirmed { position, transaction, undo })
+        self.at_one_moment(|now| now.confirmed_at(position))
     }
 
-    /// All that this node knows of an order; `None` where it knows nothing.
+    /// All that this node knows of an order, at one moment; `None` where it knows nothing.
     ///
     /// # Errors
     /// Where the index or the disk fails or is damaged.
     pub fn order(&self, txid: &Hash) -> Result<Option<Order>, LedgerError> {
-        let (snapshot, waiting, story) = {
-            let published = self.published.read();
-            let story = published.statuses.story(txid).cloned();
-            (published.snapshot.clone(), published.waiting().get(txid).cloned(), story)
-        };
-        let confirmed = if waiting.is_some() { None } else { self.confirmed(txid)? };
-        if waiting.is_none() && confirmed.is_none() && story.is_none() {
-            return Ok(None);
-        }
-        Ok(Some(Order { snapshot, waiting, confirmed, story }))
+        self.undisturbed(DisturbedBy::Reorganisations, || {
+            let (snapshot, waiting, story) = {
+                let published = self.published.read();
+                let story = published.statuses.story(txid).cloned();
+                (published.snapshot.clone(), published.waiting().get(txid).cloned(), story)
+            };
+            let now = Moment::new(self, snapshot.clone());
+            let confirmed = if waiting.is_some() { None } else { now.confirmed(txid)? };
+            if waiting.is_none() && confirmed.is_none() && story.is_none() {
+                return Ok(None);
+            }
+            Ok(Some(Order { snapshot, waiting, confirmed, story }))
+        })
     }
 
-    fn confirmed(&self, txid: &Hash) -> Result<Option<(Confirmed, Hash)>, LedgerError> {
-        let Some(row) = self.index.get(&transaction_key(txid))? else { return Ok(None) };
-        let position: Position = decode_row(&row)?;
-        let Some(record) = self.header_at(position.height)? else { return Ok(None) };
-        // A reorganisation between two reads: the order is not there any more.
-        let confirmed = match self.confirmed_at(position) {
-            Err(LedgerError::MissingBlock { .. }) => return Ok(None),
-            other => other?,
-        };
-        let same = confirmed.transaction.body.txid() == *txid;
-        Ok(same.then(|| (confirmed, record.signed.header.id())))
+    /// Notes damage for the next start, which then repairs what it can; says whether the error was any. A block
+    /// that is missing may have left the chain meanwhile: that is none.
+    pub fn doubt(&self, error: &LedgerError) -> bool {
+        if error.damage().is_none() || matches!(error, LedgerError::MissingBlock { .. }) {
+            return false;
+        }
+        if let Err(error) = self.journal.note_doubt(&error.to_string()) {
+            tracing::error!(%error, "the damage cannot be noted: run `printsyd reindex` before the next start");
+        }
+        true
     }
 
     /// How many rows the index is behind the journal.

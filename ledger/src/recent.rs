@@ -8,9 +8,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use printsy_consensus::{Block, BlockUndo};
+use printsy_consensus::{Block, BlockUndo, Position};
 
 use crate::error::LedgerError;
+use crate::history::Confirmed;
 
 /// How many blocks are kept: the tip's and a few before it, for those who ask late.
 const MAX_BLOCKS: usize = 4;
@@ -26,6 +27,16 @@ pub(crate) struct Decoded {
     pub(crate) bytes: usize,
 }
 
+impl Decoded {
+    /// The transaction at a position in this block.
+    pub(crate) fn confirmed(&self, position: Position) -> Option<Confirmed> {
+        let index = usize::try_from(position.index).ok()?;
+        let transaction = self.block.transactions.get(index)?.clone();
+        let undo = self.undo.transactions.get(index)?.clone();
+        Some(Confirmed { position, transaction, undo })
+    }
+}
+
 /// The blocks, by position in the journal, the latest read last.
 #[derive(Debug, Default)]
 pub(crate) struct RecentBlocks {
@@ -33,6 +44,12 @@ pub(crate) struct RecentBlocks {
 }
 
 impl RecentBlocks {
+    /// The block at `position`, where it is kept.
+    pub(crate) fn get(&self, position: u64) -> Option<Arc<Decoded>> {
+        let blocks = self.blocks.lock();
+        blocks.iter().find(|(kept, _)| *kept == position).map(|(_, block)| block.clone())
+    }
+
     /// The block at `position`: kept, or read by `load` while all others wait.
     pub(crate) fn get_or_load(
         &self,

@@ -12,11 +12,13 @@ use printsy_consensus::{
 
 use crate::advance::MoveError;
 use crate::error::LedgerError;
-use crate::history::account_history;
+use crate::history::Subject;
 use crate::ledger::Ledger;
+use crate::moment::Moment;
 use crate::reader::Reader;
 use crate::rows::{HoldingRow, decode_row, holding_key};
 use crate::store::{Checkpoint, Layer};
+use crate::walk::Walk;
 
 /// How many transactions of the chain are read at the most to recount for one refused block: more than an honest
 /// block's few reviewers have, some seconds of reading. A registered miner can ask for it once for each proof of
@@ -99,10 +101,14 @@ fn recount_holdings(
 ) -> Result<Recount, LedgerError> {
     let mut counted: BTreeMap<u64, Holding> =
         images.iter().map(|image| (*image, Holding::default())).collect();
-    for confirmed in account_history(reader, account) {
+    // On the core's own thread, which moves nothing meanwhile.
+    let now = Moment::new(reader, reader.snapshot());
+    let mut walk = Walk::new(&now, Subject::Account(*account));
+    while walk.next_position().is_some() {
         let Some(left) = budget.checked_sub(1) else { return Ok(Recount::TooLong) };
         *budget = left;
-        let body = confirmed?.transaction.body;
+        let Some(passage) = walk.step()? else { break };
+        let body = passage.confirmed.transaction.body;
         if body.sender == *account {
             count(&mut counted, &body.action);
         }

@@ -13,9 +13,9 @@ pub(crate) type Row = (Vec<u8>, Option<Vec<u8>>);
 
 /// Prefix of state entries; the entry's own key bytes follow.
 pub(crate) const STATE: u8 = b'S';
-const HOLDING: u8 = b'H';
-const TRANSACTION: u8 = b'T';
-const BLOCK: u8 = b'B';
+pub(crate) const HOLDING: u8 = b'H';
+pub(crate) const TRANSACTION: u8 = b'T';
+pub(crate) const BLOCK: u8 = b'B';
 
 /// How much of a txid or block id names its row: 128 bits, beyond any collision.
 const ID_PREFIX: usize = 16;
@@ -48,6 +48,16 @@ pub(crate) fn holding_key(account: &PublicKey, image: u64) -> Vec<u8> {
     let mut key = prefixed(HOLDING, &account.0);
     key.extend_from_slice(&image.to_be_bytes());
     key
+}
+
+/// What all keys of an account's holdings begin with.
+pub(crate) fn holdings_prefix(account: &PublicKey) -> Vec<u8> {
+    prefixed(HOLDING, &account.0)
+}
+
+/// The image of a key that begins with this prefix of holdings.
+pub(crate) fn image_of(prefix: &[u8], key: &[u8]) -> Option<u64> {
+    key.strip_prefix(prefix)?.try_into().ok().map(u64::from_be_bytes)
 }
 
 pub(crate) fn transaction_key(txid: &Hash) -> Vec<u8> {

@@ -24,13 +24,13 @@ impl Confirmed {
         self.by_expiry.entry(expires_at).or_default().insert(txid);
     }
 
-    fn remove(&mut self, expires_at: u64, txid: &Hash) {
+    pub(crate) fn remove(&mut self, expires_at: u64, txid: &Hash) {
         if let Some(bucket) = self.by_expiry.get_mut(&expires_at) {
             bucket.remove(txid);
         }
     }
 
-    fn contains(&self, expires_at: u64, txid: &Hash) -> bool {
+    pub(crate) fn contains(&self, expires_at: u64, txid: &Hash) -> bool {
         self.by_expiry.get(&expires_at).is_some_and(|bucket| bucket.contains(txid))
     }
 

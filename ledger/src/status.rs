@@ -1,10 +1,11 @@
-//! What became of orders: for each, every change of its status this node saw.
+//! What became of orders: for each, every change of its status this node saw. `kept` carries them over a clean stop.
 //!
 //! Bounded, oldest order out first: what the chain itself holds is answered from the chain. This is what a
 //! buyer is told about an order that is not there.
 
 use std::collections::{HashMap, VecDeque};
 
+use printsy_consensus::codec::{Decode, Encode};
 use printsy_consensus::{CheckedTransaction, Hash};
 
 use crate::mempool::AdmitError;
@@ -16,8 +17,10 @@ pub const MAX_STORY_BYTES: usize = 64 * 1024 * 1024;
 /// How many changes of one order are kept at the most: the first and the last ones.
 pub const MAX_CHANGES: usize = 16;
 
-/// The status of an order. What is included and deep enough is final: readers tell that from the heights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The status of an order. What is included and deep enough is final: readers tell that from the heights. A new
+/// variant stands last: the bytes are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "printsy_consensus::codec::bincode")]
 pub enum Status {
     /// It waits in this node's mempool.
     Pending,
@@ -32,7 +35,8 @@ pub enum Status {
 }
 
 /// One change of an order's status.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "printsy_consensus::codec::bincode")]
 pub struct Change {
     /// What it became.
     pub status: Status,
@@ -74,13 +78,22 @@ impl StatusLog {
         let txid = order.txid();
         match self.stories.get_mut(&txid) {
             Some(story) => story.tell(change),
-            None => {
-                self.bytes += order.bytes().len();
-                self.oldest.push_back(txid);
-                self.stories.insert(txid, Story { order: order.clone(), changes: vec![change] });
-                self.forget_oldest();
-            }
+            None => self.begin(Story { order: order.clone(), changes: vec![change] }),
         }
+    }
+
+    /// The stories, the one that began first before the others.
+    pub(crate) fn oldest_first(&self) -> impl Iterator<Item = &Story> {
+        self.oldest.iter().filter_map(|txid| self.stories.get(txid))
+    }
+
+    /// A story that is not known, as the newest.
+    pub(crate) fn begin(&mut self, story: Story) {
+        let txid = story.order.txid();
+        self.bytes += story.order.bytes().len();
+        self.oldest.push_back(txid);
+        self.stories.insert(txid, story);
+        self.forget_oldest();
     }
 
     fn forget_oldest(&mut self) {

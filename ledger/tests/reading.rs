@@ -2,19 +2,17 @@
 //! a block is on the chain, was once, or never was.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+#[path = "reading/history.rs"]
+mod history;
 mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use printsy_consensus::{
-    CheckedBlock, CheckedTransaction, Hash, Position, PublicKey, StateView, Work, codec,
-};
+use printsy_consensus::{CheckedBlock, CheckedTransaction, Hash, Position, Work, codec};
 use printsy_ledger::{EditionNumbers, LedgerError, Reader, Status};
-use support::random::{opening, random_body, random_miner};
 use support::{
-    Node, World, for_seeds, genesis_with, issue, list, order, public, purchase, random_genesis, redeem,
-    review, transfer,
+    Node, World, for_seeds, genesis_with, issue, list, order, public, purchase, redeem, review, transfer,
 };
 
 fn txids(orders: &[CheckedTransaction]) -> Vec<Hash> {
@@ -242,71 +240,6 @@ fn headers_are_read_in_ranges() {
     assert_eq!(range(3, 4), ids[3..7]);
     assert_eq!(range(10, 4), ids[10..]);
     assert!(range(11, 4).is_empty() && range(u64::MAX, 4).is_empty() && range(3, 0).is_empty());
-}
-
-/// Every transaction that touched an account, newest first, by the links alone.
-fn history(reader: &Reader, account: &PublicKey) -> Vec<Position> {
-    let mut entry = reader.snapshot().account(account);
-    let mut positions = Vec::new();
-    while let Some(now) = entry.filter(|entry| entry.transactions > 0) {
-        positions.push(now.last);
-        entry = reader.confirmed_at(now.last).unwrap().undo.account_before(account);
-    }
-    positions
-}
-
-/// Every purchase of an image, newest first, by the links alone.
-fn sales(reader: &Reader, image: u64) -> Vec<Position> {
-    let mut next = reader.snapshot().edition(image).and_then(|edition| edition.last);
-    let mut positions = Vec::new();
-    while let Some(position) = next {
-        positions.push(position);
-        next = reader.confirmed_at(position).unwrap().undo.edition_before(image).unwrap().last;
-    }
-    positions
-}
-
-#[test]
-fn the_links_of_history_lead_back_to_the_first_whatever_branches_there_were() {
-    for_seeds(0..20, |random| {
-        let genesis = random_genesis(random, |_| {});
-        let mut world = World::new(&genesis);
-        let mut node = Node::new(&genesis);
-        let first = world.extend(&world.root(), "registrar", &opening(random, &genesis));
-        node.give(&first);
-        for _ in 0..12 {
-            let chain = world.state(&node.tip()).chain.clone();
-            let back = random.index(3).min(chain.len() - 2);
-            let mut at = chain[chain.len() - 1 - back];
-            for _ in 0..=back {
-                let state = world.state(&at).clone();
-                let body = random_body(random, &genesis, &state, 8);
-                let miner = random_miner(random, &genesis, &state);
-                at = world.extend(&at, miner, &body).id();
-                node.place(world.block(&at));
-            }
-            node.advance();
-        }
-        let state = world.state(&node.tip());
-        for account in ["alice", "bob", "carol", "dave", "seller", "issuer", "registrar"] {
-            let account = public(account);
-            let walked = history(&node.reader, &account);
-            assert!(walked.is_sorted_by(|newer, older| newer > older));
-            let entry = state.account(&account);
-            assert_eq!(u64::try_from(walked.len()).unwrap(), entry.transactions, "complete");
-        }
-        for image in 0..6 {
-            let walked = sales(&node.reader, image);
-            let sold: u32 = walked
-                .iter()
-                .flat_map(|position| node.reader.confirmed_at(*position).unwrap().edition_numbers())
-                .filter(|numbers| numbers.image == image)
-                .map(|numbers| numbers.to - numbers.from + 1)
-                .sum();
-            assert_eq!(sold, state.sold(image));
-        }
-        node.assert_is(&world, &node.tip());
-    });
 }
 
 #[test]

@@ -389,7 +389,13 @@ proptest! {
             prop_assert_eq!(scan(&checkpoint, &[]), model.clone());
             for prefix in 0..5_u8 {
                 let expected = model.iter().filter(|(key, _)| key[0] == prefix);
-                prop_assert_eq!(scan(&checkpoint, &[prefix]), expected.map(|(k, v)| (k.clone(), v.clone())).collect());
+                let expected: Model = expected.map(|(k, v)| (k.clone(), v.clone())).collect();
+                prop_assert_eq!(scan(&checkpoint, &[prefix]), expected.clone());
+                for (from, limit) in [([0, 0], 3), ([prefix, 0], 2), ([prefix, 3], 2), ([prefix, 5], 100)] {
+                    let page = expected.clone().into_iter().filter(|(key, _)| key.as_slice() >= &from[..]);
+                    let page: Vec<_> = page.take(limit).collect();
+                    prop_assert_eq!(checkpoint.page(&[prefix], &from, limit).unwrap(), page);
+                }
             }
             for n in 0..40_u8 {
                 let key = vec![n / 8, n % 8];

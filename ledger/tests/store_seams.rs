@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use printsy_consensus::{Hash, Header, PublicKey, SignedHeader, Work};
 use printsy_ledger::store::{
-    Disk, FileDisk, HeaderFile, HeaderRecord, Index, MAX_BATCH_OPERATIONS, MAX_OPEN_FILES, MemoryDisk,
-    MemoryIndex, Row, SledIndex, StoreError,
+    Disk, Fate, FileDisk, HeaderFile, HeaderRecord, Index, MAX_BATCH_OPERATIONS, MAX_OPEN_FILES, MemoryDisk,
+    MemoryIndex, Piece, Row, SledIndex, StoreError,
 };
 use proptest::prelude::*;
 
@@ -144,7 +144,14 @@ proptest! {
                 }
             }
             for prefix in [&[][..], &[0], &[1, 2], &[0xff], &[0xff, 0xff]] {
-                prop_assert_eq!(rows_of(&sled, prefix), rows_of(&memory, prefix));
+                let rows = rows_of(&memory, prefix);
+                prop_assert_eq!(rows_of(&sled, prefix), rows.clone());
+                for (from, limit) in [(&[][..], 3), (&[1], 1), (&[1, 2, 0], 100), (&[0xff, 1], 2), (&[2], 0)] {
+                    let page = rows.iter().filter(|(key, _)| key.as_slice() >= from).take(limit);
+                    let page: Vec<_> = page.cloned().collect();
+                    prop_assert_eq!(sled.page(prefix, from, limit).unwrap(), page.clone());
+                    prop_assert_eq!(memory.page(prefix, from, limit).unwrap(), page);
+                }
             }
         }
     }
@@ -280,6 +287,48 @@ fn an_unsynced_write_is_gone_after_a_crash() {
 }
 
 #[test]
+fn of_what_was_not_synced_any_sectors_survive_and_no_others() {
+    let disk = MemoryDisk::new();
+    disk.append("a", &[1; 700]).unwrap();
+    disk.sync("a").unwrap();
+    disk.append("a", &[2; 700]).unwrap();
+    disk.write_at("a", 10, &[3; 5]).unwrap();
+    disk.append("b", &[4; 3]).unwrap();
+    let all = |disk: &MemoryDisk| {
+        disk.read("a", 0, usize::try_from(disk.len("a").unwrap().unwrap()).unwrap()).unwrap()
+    };
+    let same = |one: &MemoryDisk, other: &MemoryDisk| {
+        assert_eq!((all(one), one.len("b").unwrap()), (all(other), other.len("b").unwrap()));
+    };
+    same(&disk.crashed_by(&mut |_| Fate::Lost), &disk.crashed());
+    same(&disk.crashed_by(&mut |_| Fate::Kept), &disk);
+    assert_eq!(disk.unsynced(), [1, 2, 3]);
+    // Of the second append, the second of its two sectors alone: what lies between was never written.
+    let torn = disk.crashed_by(&mut |piece| match piece {
+        Piece { file: "a", change: 1, sector: 2 } => Fate::Kept,
+        _ => Fate::Lost,
+    });
+    assert_eq!(all(&torn), [vec![1; 700], vec![0; 324], vec![2; 376]].concat());
+    assert_eq!(torn.len("b").unwrap(), None);
+    let grown = disk.crashed_by(&mut |_| Fate::Zeros);
+    assert_eq!(all(&grown), [vec![1; 700], vec![0; 700]].concat());
+    disk.cut("a", 20).unwrap();
+    let cut = disk.crashed_by(&mut |piece| if piece.change == 4 { Fate::Kept } else { Fate::Lost });
+    assert_eq!(all(&cut), [1; 20]);
+    disk.sync("a").unwrap();
+    same(&disk.crashed_by(&mut |piece| if piece.file == "a" { Fate::Lost } else { Fate::Kept }), &disk);
+}
+
+#[test]
+fn a_file_that_is_never_synced_is_written_back_in_time() {
+    let disk = MemoryDisk::new();
+    (0..5_000u32).for_each(|n| disk.write_at("a", 0, &n.to_le_bytes()).unwrap());
+    assert_eq!(disk.unsynced().len(), 4_096);
+    let crashed = disk.crashed_by(&mut |_| Fate::Lost);
+    assert_eq!(crashed.read("a", 0, 4).unwrap(), 903u32.to_le_bytes());
+}
+
+#[test]
 fn a_record_is_what_was_put_or_damage() {
     let disk = Arc::new(MemoryDisk::new());
     let headers = HeaderFile::open(Arc::clone(&disk) as Arc<dyn Disk>).unwrap();
@@ -336,4 +385,29 @@ fn records_are_read_whole_while_they_are_overwritten() {
         assert_eq!(headers.range(0, 40).unwrap().len(), 40);
     }
     writer.join().unwrap();
+}
+
+/// What is synced must be found again: a file whose name is gone holds nothing that may be acknowledged.
+#[test]
+fn a_file_that_was_removed_while_it_was_open_is_never_synced() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let disk = FileDisk::open(folder.path().join("store")).unwrap();
+    disk.append("journal/a.seg", b"kept").unwrap();
+    disk.sync("journal/a.seg").unwrap();
+    // Another name is as good as the first.
+    let path = folder.path().join("store/journal/a.seg");
+    std::fs::hard_link(&path, folder.path().join("copy")).unwrap();
+    std::fs::remove_file(folder.path().join("copy")).unwrap();
+    disk.sync("journal/a.seg").unwrap();
+    for is_replaced in [false, true] {
+        std::fs::remove_file(&path).unwrap();
+        if is_replaced {
+            std::fs::write(&path, b"kept").unwrap();
+        }
+        disk.append("journal/a.seg", b"lost").unwrap();
+        let error = disk.sync("journal/a.seg").unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+        assert!(error.to_string().contains("removed"), "{error}");
+        std::fs::write(&path, b"").unwrap();
+    }
 }

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::audit::{self, AuditArgs};
 use crate::commands::export::{self, ExportArgs};
 use crate::commands::import::{self, ImportArgs};
 use crate::commands::reindex::{self, ReindexArgs};
+use crate::commands::replay::{self, ReplayArgs};
 use crate::commands::resolve::{self, ResolveArgs};
 use crate::config::{Config, Value, keys};
 use crate::exit::Failure;
@@ -41,6 +43,10 @@ pub enum Command {
     Import(ImportArgs),
     /// Take the chain of a stopped node back below its final block, to end a finality conflict.
     Resolve(ResolveArgs),
+    /// Execute the whole chain of a stopped node again: every rule, every root.
+    Replay(ReplayArgs),
+    /// Check everything a stopped node has, and compare its chain with another node's.
+    Audit(AuditArgs),
 }
 
 /// How to run. Every flag but `--dev` and `--config` is also a key of the configuration, and of the environment.
@@ -128,6 +134,8 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Export(args) => export::export(args),
         Command::Import(args) => import::import(args),
         Command::Resolve(args) => resolve::resolve(args),
+        Command::Replay(args) => replay::replay(args),
+        Command::Audit(args) => audit::audit(args),
         Command::Run(args) => {
             let config = Config::load(args)?;
             logging::install(&config.log.filter, config.log.format)?;

@@ -23,10 +23,10 @@ use printsy_keys::KeySource;
 pub use keys::{DEFAULT_LISTEN, DEFAULT_RPC_LISTEN};
 pub use layers::{Source, Value};
 
-use crate::MiningMode;
 use crate::cli::RunArgs;
 use crate::dev;
 use crate::logging::LogFormat;
+use crate::{MiningMode, OnConflict};
 use layers::Layers;
 
 /// The configuration's name in a datadir, where it is found without being named.
@@ -161,6 +161,10 @@ pub struct Config {
     pub rpc_listen: SocketAddr,
     /// How to mine, if at all.
     pub mining: Option<MiningConfig>,
+    /// With less than this free on the datadir's file system, in bytes, no orders are taken; 0: never mind.
+    pub min_free_bytes: u64,
+    /// What to do about a heavier chain that leaves what is final here.
+    pub on_conflict: OnConflict,
     /// The logs.
     pub log: LogConfig,
 }
@@ -264,6 +268,11 @@ impl Config {
             mining: mining(&layers, environment, args.dev, !network.bootnodes.is_empty())?,
             network,
             rpc_listen: layers.parsed(&keys::RPC_LISTEN)?.unwrap_or_else(default_rpc_listen),
+            min_free_bytes: min_free_bytes(&layers)?,
+            on_conflict: match layers.switch(&keys::EXIT_ON_CONFLICT) {
+                Some(true) => OnConflict::End,
+                Some(false) | None => OnConflict::Stay,
+            },
             log: log(&layers)?,
         })
     }
@@ -365,6 +374,11 @@ fn idle_flags(layers: &Layers) -> Option<ConfigError> {
         Source::Flag(flag) => Some(ConfigError::Usage(format!("{flag} says how to mine: add --mine"))),
         _ => None,
     })
+}
+
+fn min_free_bytes(layers: &Layers) -> Result<u64, ConfigError> {
+    let mib = layers.whole(&keys::MIN_FREE, 0, keys::MOST_MIN_FREE_MIB)?;
+    Ok(mib.unwrap_or(keys::DEFAULT_MIN_FREE_MIB) << 20)
 }
 
 fn log(layers: &Layers) -> Result<LogConfig, ConfigError> {

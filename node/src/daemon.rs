@@ -14,7 +14,7 @@ use crate::config::{Config, GenesisChoice, MiningConfig, NetworkConfig};
 use crate::datadir::{Datadir, GivenGenesis};
 use crate::dev;
 use crate::exit::Failure;
-use crate::node::{MiningOptions, Node, NodeOptions};
+use crate::node::{MiningOptions, Node, NodeError, NodeOptions};
 use crate::server::ServerOptions;
 use crate::storage::Storage;
 
@@ -40,7 +40,8 @@ pub async fn run(config: Config) -> Result<(), Failure> {
             None
         }
     };
-    if let (Some(datadir), Some(network)) = (&datadir, node.handle().network()) {
+    let is_lost = matches!(&failed, Some(Err(NodeError::Datadir(_))));
+    if let (Some(datadir), Some(network), false) = (&datadir, node.handle().network(), is_lost) {
         // Worth a line, not worth keeping the node from stopping well.
         if let Err(failure) = datadir.save_peers(&network.peer_addresses()) {
             tracing::warn!(%failure, "the addresses of peers are not remembered");
@@ -93,6 +94,8 @@ fn node_options(
         mining,
         server: Some(server),
         clock: Clock::default(),
+        guard: datadir.map(|datadir| datadir.guard(config.min_free_bytes)).transpose()?,
+        on_conflict: config.on_conflict,
     })
 }
 

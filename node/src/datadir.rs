@@ -23,6 +23,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use crate::exit::Failure;
+use crate::guard::{DiskGuard, check_usable};
 
 /// The genesis file's name in a datadir.
 pub const GENESIS_FILE: &str = "genesis.json";
@@ -80,7 +81,7 @@ impl GivenGenesis {
 #[derive(Debug)]
 pub struct Datadir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Datadir {
@@ -88,9 +89,11 @@ impl Datadir {
     /// none and a genesis is given.
     ///
     /// # Errors
-    /// Exit code 3 where no genesis is given or held, or the held one is bad; 4 where another process uses the
-    /// datadir; 6 where it holds another genesis. Nothing is touched then.
+    /// Exit code 1 where it cannot be written; 3 where it is no folder, no genesis is given or held, or the held
+    /// one is bad; 4 where another process uses the datadir; 6 where it holds another genesis. Nothing is touched
+    /// then.
     pub fn open(path: &Path, given: Option<GivenGenesis>) -> Result<(Self, Genesis), Failure> {
+        check_folder(path)?;
         let held = held_genesis(path)?;
         agree(path, given.as_ref(), held.as_ref())?;
         if given.is_none() && held.is_none() {
@@ -117,9 +120,11 @@ impl Datadir {
     /// Makes the folder where there is none, and locks it, whatever network it is of.
     ///
     /// # Errors
-    /// Exit code 4 where another process uses the datadir.
+    /// Exit code 1 where it cannot be written; 3 where it is no folder; 4 where another process uses the datadir.
     pub fn lock(path: &Path) -> Result<Self, Failure> {
+        check_folder(path)?;
         create_folder(path)?;
+        check_usable(path)?;
         let file = path.join(LOCK_FILE);
         let open =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&file);
@@ -131,13 +136,23 @@ impl Datadir {
         }
         let noted = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
         noted.map_err(|error| Failure::io("write", &file, &error))?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), lock })
     }
 
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A guard that looks whether the datadir is still this very one, and has `least_bytes` of room.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn guard(&self, least_bytes: u64) -> Result<DiskGuard, Failure> {
+        let lock_file = self.path.join(LOCK_FILE);
+        DiskGuard::new(&self.path, &lock_file, &self.lock, least_bytes)
+            .map_err(|error| Failure::io("look at", &lock_file, &error))
     }
 
     /// The node's secret, made at the first call.
@@ -248,6 +263,19 @@ fn refuse_nameless_ledger(path: &Path) -> Result<(), Failure> {
         "{} holds a ledger but no {GENESIS_FILE}: copy the network's genesis file there",
         path.display()
     )))
+}
+
+/// Whether a datadir can be at `path`: there is a folder, or nothing yet.
+fn check_folder(path: &Path) -> Result<(), Failure> {
+    match fs::metadata(path) {
+        Ok(metadata) if !metadata.is_dir() => Err(Failure::Config(format!(
+            "the datadir {} is not a folder: choose another --datadir, or move the file away",
+            path.display()
+        ))),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Failure::io("look into the datadir", path, &error)),
+    }
 }
 
 fn create_folder(path: &Path) -> Result<(), Failure> {

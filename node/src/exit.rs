@@ -16,6 +16,7 @@ use printsy_ledger::store::StoreError;
 use printsy_ledger::{ChainFileError, LedgerError, MoveChainError, RetreatError};
 
 use crate::config::ConfigError;
+use crate::guard::{DatadirLost, advice};
 use crate::node::NodeError;
 use crate::server::ServerError;
 
@@ -46,6 +47,9 @@ pub enum Failure {
     /// 8: the disk is full.
     #[error("{0}")]
     DiskFull(String),
+    /// 9: a heavier chain leaves what is final here, and the node was told to end then.
+    #[error("{0}")]
+    FinalityConflict(String),
 }
 
 impl Failure {
@@ -61,6 +65,7 @@ impl Failure {
             Self::Foreign(_) => 6,
             Self::PortInUse(_) => 7,
             Self::DiskFull(_) => 8,
+            Self::FinalityConflict(_) => 9,
         }
     }
 
@@ -82,7 +87,7 @@ impl Failure {
     /// What the operating system said while we tried to `what` (an infinitive) the file at `path`.
     #[must_use]
     pub fn io(what: impl fmt::Display, path: &Path, error: &io::Error) -> Self {
-        let message = format!("cannot {what} {}: {error}", path.display());
+        let message = format!("cannot {what} {}: {error}{}", path.display(), advice(error.kind()));
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(message),
             _ => Self::Runtime(message),
@@ -132,9 +137,8 @@ impl From<StoreError> for Failure {
             StoreError::Full => {
                 Self::DiskFull(format!("{message}; make room and start again, nothing is lost"))
             }
-            StoreError::Io { .. } | StoreError::TooLarge { .. } | StoreError::Poisoned => {
-                Self::Runtime(message)
-            }
+            StoreError::Io { source, .. } => Self::Runtime(message + advice(source.kind())),
+            StoreError::TooLarge { .. } | StoreError::Poisoned => Self::Runtime(message),
         }
     }
 }
@@ -145,8 +149,16 @@ impl From<LedgerError> for Failure {
         match error {
             LedgerError::Store(error) => error.into(),
             LedgerError::Journal { .. } | LedgerError::MissingBlock { .. } => damaged(&message),
-            LedgerError::View(_) | LedgerError::Panicked => Self::Runtime(message),
+            LedgerError::View(_) | LedgerError::Moving | LedgerError::Untold | LedgerError::Panicked => {
+                Self::Runtime(message)
+            }
         }
+    }
+}
+
+impl From<DatadirLost> for Failure {
+    fn from(error: DatadirLost) -> Self {
+        Self::Runtime(error.to_string())
     }
 }
 
@@ -232,6 +244,8 @@ impl From<NodeError> for Failure {
     fn from(error: NodeError) -> Self {
         match error {
             NodeError::Ledger(error) => error.into(),
+            NodeError::Datadir(lost) => lost.into(),
+            NodeError::Conflict(conflict) => Self::FinalityConflict(conflict.to_string()),
             NodeError::Network(error) => error.into(),
             NodeError::Miner(error) => error.into(),
             NodeError::Server(error) => error.into(),
@@ -305,8 +319,9 @@ mod tests {
             Failure::Foreign(text()),
             Failure::PortInUse(text()),
             Failure::DiskFull(text()),
+            Failure::FinalityConflict(text()),
         ];
         let codes: Vec<u8> = all.iter().map(Failure::code).collect();
-        assert_eq!(codes, (1..=8).collect::<Vec<u8>>());
+        assert_eq!(codes, (1..=9).collect::<Vec<u8>>());
     }
 }

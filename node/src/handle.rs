@@ -2,11 +2,12 @@
 //!
 //! Cheap to clone. Checking in isolation happens here, off the core's thread.
 
+mod state;
 mod templates;
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use printsy_consensus::codec::{self, DecodeError};
@@ -14,16 +15,18 @@ use printsy_consensus::{
     BlockCheckError, CheckedBlock, CheckedTransaction, Fault, Hash, Params, PublicKey, SecretKey, Signature,
     SignedHeader, Transaction, TransactionError, block_bytes, block_message, check_transaction,
 };
-use printsy_ledger::{Admitted, Reader, Template};
+use printsy_ledger::{Admitted, LedgerError, Reader, Template};
 use printsy_p2p::{Network, PeerKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::core::{
-    BlockAnswer, BlockSource, Event, OrderAnswer, OrderRefusal, OrderSource, SyncState, TemplateAnswer,
-    TemplateRefusal, Ticket,
+    BlockAnswer, BlockSource, Event, OrderAnswer, OrderRefusal, OrderSource, TemplateAnswer, TemplateRefusal,
+    Ticket,
 };
+use crate::guard::DatadirLost;
 use crate::metrics::Metrics;
+use state::State;
 use templates::{Moment, Templates, Turns};
 
 /// How many peers' heights are remembered at the most: far more than there are peers.
@@ -96,9 +99,11 @@ pub(crate) struct Shared {
     pub(crate) tickets: AtomicU64,
     /// Counts every change of the tip or the mempool.
     pub(crate) changes: watch::Sender<u64>,
-    pub(crate) sync: watch::Sender<SyncState>,
+    state: Mutex<State>,
+    lost: OnceLock<DatadirLost>,
     /// The height each peer last spoke of.
     pub(crate) peer_heights: Mutex<HashMap<PeerKey, u64>>,
+    is_damaged: AtomicBool,
     templates: Mutex<Templates>,
     turns: Turns,
 }
@@ -120,8 +125,10 @@ impl NodeHandle {
             waiting: Mutex::default(),
             tickets: AtomicU64::new(0),
             changes: watch::Sender::new(0),
-            sync: watch::Sender::new(SyncState::Synced),
+            state: Mutex::default(),
+            lost: OnceLock::new(),
             peer_heights: Mutex::default(),
+            is_damaged: AtomicBool::new(false),
             templates: Mutex::default(),
             turns: Turns::default(),
         };
@@ -140,6 +147,19 @@ impl NodeHandle {
         self.shared.reader.genesis().params()
     }
 
+    /// Notes damage that a read came upon, for `/readyz` and for the next start.
+    pub(crate) fn doubt(&self, error: &LedgerError) {
+        if self.shared.reader.doubt(error) {
+            self.shared.is_damaged.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a read came upon damage since the start.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.shared.is_damaged.load(Ordering::Relaxed)
+    }
+
     /// This node's clock.
     #[must_use]
     pub fn clock(&self) -> &Clock {
@@ -156,12 +176,6 @@ impl NodeHandle {
     #[must_use]
     pub fn network(&self) -> Option<&Network> {
         self.shared.network.as_ref()
-    }
-
-    /// Where the node stands in following the chain.
-    #[must_use]
-    pub fn sync_state(&self) -> SyncState {
-        *self.shared.sync.borrow()
     }
 
     /// The height a peer last spoke of, if it did.
@@ -238,11 +252,14 @@ impl NodeHandle {
     /// # Errors
     /// Why there is none; `None` where the node is stopping.
     pub async fn template(&self, miner: PublicKey) -> Option<Result<(Hash, Arc<Template>), TemplateRefusal>> {
-        if self.shared.events.is_closed() {
+        if self.is_stopping() {
             return None;
         }
         if self.sync_state().is_syncing() {
             return Some(Err(TemplateRefusal::Syncing));
+        }
+        if let Some(room) = self.low_room() {
+            return Some(Err(TemplateRefusal::Storage(room.to_string())));
         }
         if let Some(told) = self.shared.templates.lock().again(&miner, &self.moment()) {
             return Some(Ok(told));
@@ -264,7 +281,7 @@ impl NodeHandle {
                 Ok((id, template))
             }
             Err(refusal) => {
-                // Syncing ends without a change; who may mine changes with the tip alone.
+                // The others end without a change; who may mine changes with the tip alone.
                 let lasts = matches!(refusal, TemplateRefusal::Miner(_));
                 *refused = lasts.then(|| (asked.changes, refusal.clone()));
                 Err(refusal)
@@ -347,6 +364,11 @@ impl NodeHandle {
     async fn check_block(&self, bytes: Vec<u8>) -> Option<Result<CheckedBlock, BlockCheckError>> {
         let reader = self.shared.reader.clone();
         tokio::task::spawn_blocking(move || check_block(&reader, bytes)).await.ok()
+    }
+
+    /// Whether the core takes no more events.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.shared.events.is_closed()
     }
 
     pub(crate) async fn send(&self, event: Event) -> Option<()> {

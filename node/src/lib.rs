@@ -2,12 +2,13 @@
 //! world.
 //!
 //! - [`core`]: the state machine; it owns the ledger and is owned by one thread
-//! - `driver`: that thread, the network, the miner
+//! - `driver`: that thread, the network, the miner, the disk
 //! - [`handle`]: what servers hold of a running node
 //! - [`server`]: JSON-RPC, health and metrics on one port
 //! - [`node`]: a running node, put together; what the daemon and the tests start
 //! - [`storage`]: where its ledger is, and opening it; `progress`: showing how far that is
 //! - [`commands`]: what `printsyd` does with the datadir of a stopped node
+//! - [`guard`]: whether the datadir is there, writable, and has room
 //! - `daemon`, `cli`, `config`, `datadir`, `init`, `dev`, `logging`, `exit`: the program `printsyd`
 
 pub mod cli;
@@ -20,6 +21,7 @@ pub mod datadir;
 pub mod dev;
 mod driver;
 pub mod exit;
+pub mod guard;
 pub mod handle;
 pub mod init;
 pub mod logging;
@@ -29,4 +31,4 @@ pub mod progress;
 pub mod server;
 pub mod storage;
 
-pub use driver::MiningMode;
+pub use driver::{MiningMode, OnConflict};

@@ -20,6 +20,9 @@ pub struct Metrics {
     blocks_refused: Counter,
     reorganisations: Counter,
     alarms: Counter,
+    conflicts: Level,
+    newer: Level,
+    disk_free: Level,
     mempool_transactions: Level,
     mempool_bytes: Level,
     orders_admitted: Counter,
@@ -49,6 +52,8 @@ impl Metrics {
             m.index_lag.clone(),
         );
         registry.register("ledger_headers", "Headers in the header tree", m.headers.clone());
+        let free = m.disk_free.clone();
+        registry.register("disk_free_bytes", "Bytes free for this node on the datadir's file system", free);
         registry.register("rpc_calls", "Calls answered, of any outcome", m.rpc_calls.clone());
         registry.register("rpc_errors", "Calls answered with an error", m.rpc_errors.clone());
         registry.register("miner_hashes", "Nonces tried by this node's own miner", m.miner_hashes.clone());
@@ -68,8 +73,20 @@ impl Metrics {
         let alarms = self.alarms.clone();
         registry.register(
             "chain_alarms",
-            "Peers whose chain leaves a final block, or follows newer rules",
+            "Alarms raised: a peer's chain leaves a final block, or follows newer rules",
             alarms,
+        );
+        let conflicts = self.conflicts.clone();
+        registry.register(
+            "chain_conflicts",
+            "Peers now whose chain leaves a final block and has more work, by proof",
+            conflicts,
+        );
+        let newer = self.newer.clone();
+        registry.register(
+            "chain_newer_peers",
+            "Peers now that follow rules newer than this program's",
+            newer,
         );
         registry.register(
             "chain_reorganisations",
@@ -122,6 +139,17 @@ impl Metrics {
     /// A peer's chain leaves a final block of ours, or follows newer rules.
     pub fn alarm(&self) {
         self.alarms.inc();
+    }
+
+    /// The alarms that stand.
+    pub fn standing(&self, conflicts: usize, newer: usize) {
+        self.conflicts.set(conflicts as u64);
+        self.newer.set(newer as u64);
+    }
+
+    /// What is free on the datadir's file system, in bytes.
+    pub fn disk(&self, free_bytes: u64) {
+        self.disk_free.set(free_bytes);
     }
 
     /// A block broke a rule.

@@ -17,8 +17,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::clock::Clock;
-use crate::core::{Core, Event};
-use crate::driver::{CoreThread, EVENT_QUEUE, Mining, MiningMode, run_network, spawn_core, spawn_miner};
+use crate::core::{Conflict, Core, Event};
+use crate::driver::{
+    CoreThread, EVENT_QUEUE, Mining, MiningMode, OnConflict, run_disk, run_network, spawn_core, spawn_miner,
+};
+use crate::guard::{DatadirLost, DiskGuard};
 use crate::handle::NodeHandle;
 use crate::metrics::Metrics;
 use crate::server::{Server, ServerError, ServerOptions, serve};
@@ -56,6 +59,10 @@ pub struct NodeOptions {
     pub server: Option<ServerOptions>,
     /// Its clock.
     pub clock: Clock,
+    /// Looks after the datadir, if there is one.
+    pub guard: Option<DiskGuard>,
+    /// What it does about a heavier chain that leaves what is final here.
+    pub on_conflict: OnConflict,
 }
 
 /// Why a node does not start, or cannot go on.
@@ -73,6 +80,12 @@ pub enum NodeError {
     /// The server's trouble.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// The datadir is gone, or takes no writes.
+    #[error(transparent)]
+    Datadir(#[from] DatadirLost),
+    /// A peer has a heavier chain that leaves what is final here, and the node was told to end then.
+    #[error("{0}")]
+    Conflict(Conflict),
     /// A driver's task ended while the node ran.
     #[error("a part of the node panicked; it stops")]
     Task,
@@ -106,7 +119,8 @@ impl Node {
     pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let (ledger, opened) = storage::open(options.genesis, &options.storage)?;
+        let may_fetch = options.network.as_ref().is_some_and(printsy_p2p::Config::knows_peers);
+        let (ledger, opened) = storage::open(options.genesis, &options.storage, may_fetch)?;
         let (network, network_events) = match options.network {
             Some(config) => {
                 let (network, events) = printsy_p2p::start(config, &mut registry).await?;
@@ -125,10 +139,13 @@ impl Node {
             ),
             None => None,
         };
-        let core =
-            spawn_core(Core::new(ledger, metrics), queue, handle.clone()).map_err(NodeError::Thread)?;
+        let core = spawn_core(Core::new(ledger, metrics), queue, handle.clone(), options.on_conflict)
+            .map_err(NodeError::Thread)?;
         let (stop, stopping) = watch::channel(false);
         let mut tasks = vec![tokio::spawn(tick(handle.clone()))];
+        if let Some(guard) = options.guard {
+            tasks.push(tokio::spawn(run_disk(handle.clone(), guard, stopping.clone())));
+        }
         if let Some(events) = network_events {
             tasks.push(tokio::spawn(run_network(handle.clone(), events)));
         }
@@ -192,12 +209,17 @@ impl Node {
         };
         let ended = tokio::select! {
             () = server => return Err(NodeError::Task),
-            result = self.core.ended() => return Ok(result?),
+            result = self.core.ended() => return result,
             result = network => return Ok(result?),
             (_, ended, _) = futures::future::select_all(&mut self.tasks) => ended,
         };
-        // A task that ends while the node runs has panicked, and has said so. It is not waited for again.
+        // It is not waited for again.
         drop(self.tasks.swap_remove(ended));
+        if self.handle.is_stopping() {
+            // The core is gone, and the tasks with it: it knows why.
+            return self.core.ended().await;
+        }
+        // A task that ends while the node runs has panicked, and has said so.
         Err(NodeError::Task)
     }
 
@@ -228,7 +250,7 @@ impl Node {
                 task.abort();
             }
         }
-        Ok(result?)
+        result
     }
 }
 

@@ -31,7 +31,7 @@ impl Reporter {
 
     /// The walk has come this far.
     pub fn tell(&mut self, progress: Progress) {
-        let elapsed = now().duration_since(self.began);
+        let elapsed = self.elapsed();
         if elapsed < self.next_at {
             return;
         }

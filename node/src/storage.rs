@@ -1,18 +1,23 @@
 //! Where a node keeps its ledger, and how it is opened: in memory, or in a datadir that this process has locked.
 //!
-//! An index that cannot be opened is thrown away, for the journal makes it again.
+//! What is damaged is mended before the node runs: an index that cannot be used is thrown away, for the journal makes
+//! it again; a damaged journal is cut back to its sound beginning, and its end made anew from what is left and from
+//! peers. Where that cannot be, the start fails and nothing was changed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use printsy_consensus::Genesis;
-use printsy_ledger::store::{Disk, FileDisk, Index, MemoryDisk, MemoryIndex, SledIndex, StoreError};
-use printsy_ledger::{Ledger, LedgerError, OpenReport};
+use printsy_ledger::store::{
+    Checkpoint, Disk, Doubt, FileDisk, Index, MemoryDisk, MemoryIndex, SledIndex, StoreError, check_network,
+    repair,
+};
+use printsy_ledger::{Damage, Ledger, LedgerError, OpenReport};
 
 use crate::progress::Reporter;
 
 /// The folder of the index inside a datadir.
-const INDEX_FOLDER: &str = "index";
+pub(crate) const INDEX_FOLDER: &str = "index";
 
 /// Where a node keeps its ledger.
 #[derive(Clone, Debug)]
@@ -23,18 +28,25 @@ pub enum Storage {
     Datadir(PathBuf),
 }
 
-/// Opens the ledger of a network, or begins it.
+/// How often a damaged datadir is repaired and opened again: the journal once, then what is made from it.
+const MAX_REPAIRS: usize = 3;
+
+/// Opens the ledger of a network, or begins it; what is damaged is repaired if it can be. `may_fetch` says that there
+/// are peers to ask for what the journal has lost.
 ///
 /// # Errors
-/// As [`Ledger::open`].
-pub(crate) fn open(genesis: Arc<Genesis>, storage: &Storage) -> Result<(Ledger, OpenReport), LedgerError> {
-    let (disk, index): (Arc<dyn Disk>, Arc<dyn Index>) = match storage {
-        Storage::Memory => (Arc::new(MemoryDisk::default()), Arc::new(MemoryIndex::default())),
-        Storage::Datadir(path) => (open_disk(path)?, Arc::new(open_index(&path.join(INDEX_FOLDER))?)),
+/// As [`Ledger::open`]; damage that cannot be repaired.
+pub(crate) fn open(
+    genesis: Arc<Genesis>,
+    storage: &Storage,
+    may_fetch: bool,
+) -> Result<(Ledger, OpenReport), LedgerError> {
+    let (ledger, report) = match storage {
+        Storage::Memory => {
+            watched(genesis, Arc::new(MemoryDisk::default()), Arc::new(MemoryIndex::default()))?
+        }
+        Storage::Datadir(path) => open_datadir(&genesis, path, may_fetch)?,
     };
-    let mut reporter = Reporter::new("applying the journal");
-    let (ledger, report) = Ledger::open_watched(genesis, disk, index, &mut |at| reporter.tell(at))?;
-    drop(reporter);
     let (height, moves) = (report.height, report.moves_applied);
     tracing::info!(height, checkpoint = report.checkpoint_height, moves, "ledger open");
     Ok((ledger, report))
@@ -43,10 +55,10 @@ pub(crate) fn open(genesis: Arc<Genesis>, storage: &Storage) -> Result<(Ledger, 
 /// Opens the ledger in a datadir with an index made again from the journal.
 ///
 /// # Errors
-/// As [`Ledger::open`].
+/// As [`open`].
 pub(crate) fn rebuild(genesis: Arc<Genesis>, datadir: &Path) -> Result<(Ledger, OpenReport), LedgerError> {
     SledIndex::wipe(datadir.join(INDEX_FOLDER))?;
-    open(genesis, &Storage::Datadir(datadir.to_owned()))
+    open(genesis, &Storage::Datadir(datadir.to_owned()), false)
 }
 
 /// The files of a datadir.
@@ -59,6 +71,67 @@ pub(crate) fn open_disk(datadir: &Path) -> Result<Arc<FileDisk>, StoreError> {
         file: datadir.display().to_string(),
         source: Arc::new(source),
     })
+}
+
+fn open_datadir(
+    genesis: &Arc<Genesis>,
+    datadir: &Path,
+    may_fetch: bool,
+) -> Result<(Ledger, OpenReport), LedgerError> {
+    let disk: Arc<dyn Disk> = open_disk(datadir)?;
+    // Opening the index writes, and a damaged one is wiped: not in a datadir that is not ours to touch.
+    check_network(disk.as_ref(), &genesis.hash())?;
+    let path = datadir.join(INDEX_FOLDER);
+    if let Some(why) = Doubt::read(disk.as_ref())? {
+        tracing::warn!(%why, "damage was noted before; going through the whole journal");
+        SledIndex::wipe(&path)?;
+    }
+    for _ in 0..MAX_REPAIRS {
+        let index = Arc::new(open_index(&path)?);
+        let mark = Checkpoint::peek(index.as_ref(), &genesis.hash()).ok().flatten();
+        match watched(genesis.clone(), disk.clone(), index) {
+            Ok(opened) => {
+                Doubt::clear(disk.as_ref())?;
+                return Ok(opened);
+            }
+            Err(error) => heal(&disk, genesis, error, mark.map_or(0, |mark| mark.final_height), may_fetch)?,
+        }
+        SledIndex::wipe(&path)?;
+    }
+    watched(genesis.clone(), disk, Arc::new(open_index(&path)?))
+}
+
+/// Mends the journal where that is what is damaged; hands back errors that are no damage.
+fn heal(
+    disk: &Arc<dyn Disk>,
+    genesis: &Genesis,
+    error: LedgerError,
+    known_final: u64,
+    may_fetch: bool,
+) -> Result<(), LedgerError> {
+    let damage = error.damage();
+    match damage {
+        None => return Err(error),
+        Some(Damage::Derived) => {
+            tracing::warn!(%error, "making what is made from the journal again");
+        }
+        Some(Damage::Journal) => {
+            if let Some(repair) = repair(disk, genesis, known_final, may_fetch)? {
+                let (height, missing) = (repair.height, repair.missing.len());
+                tracing::warn!(damage = repair.damage, height, missing, "the journal is repaired");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn watched(
+    genesis: Arc<Genesis>,
+    disk: Arc<dyn Disk>,
+    index: Arc<dyn Index>,
+) -> Result<(Ledger, OpenReport), LedgerError> {
+    let mut reporter = Reporter::new("applying the journal");
+    Ledger::open_watched(genesis, disk, index, &mut |at| reporter.tell(at))
 }
 
 fn open_index(path: &Path) -> Result<SledIndex, StoreError> {

@@ -205,7 +205,7 @@ fn the_manual_names_every_key_and_code() {
         let default = format!("`{}`", key.default.unwrap_or_default());
         assert!(key.default.is_none() || row.contains(&default), "{row}");
     }
-    let last = exit::Failure::DiskFull(String::new()).code();
+    let last = exit::Failure::FinalityConflict(String::new()).code();
     for code in 0..=last {
         assert!(manual.lines().any(|line| line.starts_with(&format!("| {code} | "))), "{code}");
     }

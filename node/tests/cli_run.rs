@@ -1,16 +1,22 @@
 //! `printsyd` as it is run: made ready by `init`, started, asked, stopped, and started again.
 #![allow(clippy::unwrap_used, reason = "test code, also outside of test functions")]
 
+#[path = "cli_run/chain.rs"]
+mod chain;
+#[path = "cli_run/conflict.rs"]
+mod conflict;
+#[path = "cli_run/disk.rs"]
+mod disk;
 mod program;
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use printsy_consensus::{Action, Body, Genesis, Line, SecretKey, codec};
-use program::{Ended, Running, printsyd, run};
+use printsy_consensus::{Action, Body, Genesis, Line, SecretKey, Transaction, codec};
+use program::{Running, printsyd, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -121,10 +127,10 @@ fn a_configuration_that_moves_its_own_datadir_is_refused() {
     run(printsyd(home.path(), &["run"])).refuses(3, &["printsyd.toml", "storage.datadir", "--config"]);
 }
 
-/// Calls a method of the node's RPC: its result.
-fn call(address: SocketAddr, method: &str, params: Value) -> Value {
+/// Asks the node's RPC: the whole answer, or none where the node has gone.
+fn ask(address: SocketAddr, method: &str, params: Value) -> Option<Value> {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
-    let mut stream = TcpStream::connect(address).unwrap();
+    let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let length = body.len();
     write!(
@@ -132,17 +138,27 @@ fn call(address: SocketAddr, method: &str, params: Value) -> Value {
         "POST / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Content-Length: {length}\r\n\r\n{body}"
     )
-    .unwrap();
+    .ok()?;
     let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    let (_, answer) = text.split_once("\r\n\r\n").unwrap();
-    let mut answer: Value = serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {text}"));
+    stream.read_to_string(&mut text).ok()?;
+    let (_, answer) = text.split_once("\r\n\r\n")?;
+    Some(serde_json::from_str(answer).unwrap_or_else(|error| panic!("{error}: {text}")))
+}
+
+/// Calls a method of the node's RPC: its result.
+fn call(address: SocketAddr, method: &str, params: Value) -> Value {
+    let mut answer = ask(address, method, params).expect("the node answers");
     assert!(answer.get("error").is_none(), "{method}: {answer}");
     answer["result"].take()
 }
 
-/// A signed purchase, as an RPC takes it.
-fn purchase(genesis: &Genesis, image: u64, quantity: u32, reference: u8) -> String {
+/// A signed purchase on the network of `--dev`, as an RPC takes it.
+fn purchase(image: u64, quantity: u32, reference: u8) -> String {
+    purchase_on(&printsy_node::dev::genesis(), image, quantity, reference)
+}
+
+/// A signed purchase on a network.
+fn purchase_on(genesis: &Genesis, image: u64, quantity: u32, reference: u8) -> String {
     let alice = SecretKey::development("alice");
     let lines = vec![Line { image, quantity }].try_into().unwrap();
     let action = Action::Purchase { lines, total: 0 };
@@ -154,7 +170,6 @@ fn purchase(genesis: &Genesis, image: u64, quantity: u32, reference: u8) -> Stri
 fn what_was_answered_survives_kill_nine() {
     let home = TempDir::new().unwrap();
     let datadir = home.path().join("kept");
-    let genesis = printsy_node::dev::genesis();
     let line = ["run", "--dev", "--datadir", text(&datadir), "--rpc-listen", "127.0.0.1:0"];
     let start = || {
         let mut node = Running::start(printsyd(home.path(), &line));
@@ -167,8 +182,7 @@ fn what_was_answered_survives_kill_nine() {
     let mut sold = 0;
     for reference in 1..=5 {
         sold += u32::from(reference);
-        let status =
-            call(address, "executeTransaction", json!([purchase(&genesis, 25, reference.into(), reference)]));
+        let status = call(address, "executeTransaction", json!([purchase(25, reference.into(), reference)]));
         assert_eq!(status["status"], "included", "{status}");
     }
     call(address, "generateBlocks", json!([20]));
@@ -185,7 +199,7 @@ fn what_was_answered_survives_kill_nine() {
     assert_eq!(after["tip"], made["tip"], "the block that was answered");
     assert_eq!((&after["sold"], &after["lastBlock"]), (&before["sold"], &before["lastBlock"]));
     // And right after an order was answered as included.
-    let status = call(address, "executeTransaction", json!([purchase(&genesis, 25, 7, 9)]));
+    let status = call(address, "executeTransaction", json!([purchase(25, 7, 9)]));
     drop(node);
     let (node, address) = start();
     let after = available(address);
@@ -193,131 +207,210 @@ fn what_was_answered_survives_kill_nine() {
     assert_eq!(node.stop_by("TERM").0, 0);
 }
 
-/// The genesis file of a network like that of `--dev`, on which a block is final under two others.
-fn shallow_genesis(folder: &Path) -> PathBuf {
-    let mut genesis: Value = serde_json::from_str(&printsy_node::dev::genesis().to_json()).unwrap();
-    genesis["finalityDepth"] = json!(2);
-    let path = folder.join("shallow.json");
-    fs::write(&path, genesis.to_string()).unwrap();
-    path
-}
-
-/// A node on its datadir that other nodes can dial, and where its RPC is.
-fn start_at(home: &Path, datadir: &Path, more: &[&str]) -> (Running, SocketAddr) {
-    let line = ["run", "--datadir", text(datadir), "--rpc-listen", "127.0.0.1:0", "--log-format", "json"];
-    let listen = ["--listen", "/ip4/127.0.0.1/tcp/0"];
-    let mut node = Running::start(printsyd(home, &[&line[..], &listen[..], more].concat()));
-    let ready: Value = serde_json::from_str(&node.wait_for("\"ready\"")).unwrap();
-    (node, ready["rpc"].as_str().unwrap().parse().unwrap())
-}
-
-/// Asks until the answer is as it should be, half a minute at the most.
-#[track_caller]
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..600 {
-        if is_so() {
-            return;
-        }
-        // Nothing that a program could await: another process' state.
-        std::thread::sleep(Duration::from_millis(50));
+/// A copy of a stopped node's datadir, for another node. (One that knows no peers has no key of its own.)
+fn copy_datadir(from: &Path, to: &Path) {
+    for (file, bytes) in program::contents(from) {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::write(target, bytes).unwrap();
     }
-    panic!("never so: {what}");
 }
 
-fn offline(home: &Path, line: &[&str]) -> Ended {
-    run(printsyd(home, &[line, &["--log", "error"]].concat()))
+/// Starts `--dev` on a datadir.
+fn dev(home: &TempDir, datadir: &Path) -> (Running, SocketAddr) {
+    let line = ["run", "--dev", "--datadir", text(datadir), "--rpc-listen", "127.0.0.1:0"];
+    let mut node = Running::start(printsyd(home.path(), &line));
+    let address = address_in(&node.wait_for("is ready at http://"));
+    (node, address)
 }
 
-#[track_caller]
-fn says(ended: &Ended, code: i32, words: &[&str]) {
-    assert_eq!(ended.code, code, "{ended:?}");
-    let said = format!("{}{}", ended.stdout, ended.stderr);
-    words.iter().for_each(|word| assert!(said.contains(word), "{word}: {ended:?}"));
+/// Flips a bit in the middle of a file.
+fn flip(file: &Path) {
+    let mut bytes = fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(file, bytes).unwrap();
 }
 
 #[test]
-fn a_chain_is_moved_by_a_file_and_a_finality_conflict_is_resolved() {
+fn replay_and_audit_say_what_a_datadir_is_and_where_it_is_damaged() {
     let home = TempDir::new().unwrap();
-    let home = home.path();
-    let (one, two, file) = (home.join("one"), home.join("two"), home.join("chain.prt"));
-    let genesis = shallow_genesis(home);
-    let network = Genesis::from_json(&fs::read_to_string(&genesis).unwrap()).unwrap();
-    let (node, rpc) = start_at(home, &one, &["--genesis", text(&genesis)]);
-    call(rpc, "generateBlocks", json!([3]));
-    let bought = call(rpc, "executeTransaction", json!([purchase(&network, 25, 2, 1), "admitted"]));
-    assert_eq!(bought["status"], "pending", "{bought}");
-    call(rpc, "generateBlocks", json!([1]));
-    let common = call(rpc, "getChain", json!([]))["tip"].clone();
-    assert_eq!(common["height"], 4);
-    let in_use = offline(home, &["export", "--datadir", text(&one), "--to", text(&file)]);
-    in_use.refuses(4, &["process"]);
-    assert_eq!(node.stop_by("TERM").0, 0);
-
-    // Out of one datadir, into another that is not there yet.
-    let export = ["export", "--datadir", text(&one), "--to", text(&file)];
-    says(&offline(home, &export), 0, &["exported 4 blocks", common["hash"].as_str().unwrap()]);
-    let whole = fs::read(&file).unwrap();
-    offline(home, &export).refuses(2, &["--force"]);
-    says(&offline(home, &[&export[..], &["--force"]].concat()), 0, &["exported 4 blocks"]);
-    assert_eq!(fs::read(&file).unwrap(), whole);
-    offline(home, &["export", "--datadir", text(&one), "--to", text(home)]).refuses(2, &["is no file"]);
-    offline(home, &["export", "--datadir", text(&one), "--to", text(&home.join("x")), "--up-to", "5"])
-        .refuses(2, &["height 4"]);
-    let import = ["import", text(&file), "--datadir", text(&two)];
-    fs::write(&file, &whole[..whole.len() - 200]).unwrap();
-    offline(home, &import).refuses(5, &["damaged after height 3", "ends at height 3"]);
-    fs::write(&file, &whole).unwrap();
-    says(&offline(home, &import), 0, &["imported 1 blocks with 1 transactions", "3 were there before"]);
-    assert_eq!(fs::read(two.join("genesis.json")).unwrap(), fs::read(one.join("genesis.json")).unwrap());
-    let mut piped = printsyd(home, &["import", "-", "--datadir", text(&two), "--log", "error"]);
-    piped.stdin(fs::File::open(&file).unwrap());
-    says(&run(piped), 0, &["imported 0 blocks", "4 were there before"]);
-    let solo = home.join("solo");
-    fs::create_dir(&solo).unwrap();
-    fs::write(solo.join("genesis.json"), printsy_node::dev::genesis().to_json()).unwrap();
-    offline(home, &["import", text(&file), "--datadir", text(&solo)])
-        .refuses(6, &["chain.prt", "datadir of its own"]);
-    assert_eq!(fs::read_dir(home).unwrap().filter(|entry| is_hidden(entry.as_ref().unwrap())).count(), 0);
-
-    // Each goes on alone, until what the other has is below its final block.
-    let (node, rpc) = start_at(home, &one, &[]);
-    assert_eq!(call(rpc, "isAvailable", json!([25]))["sold"], 2);
-    call(rpc, "generateBlocks", json!([5]));
-    let own = call(rpc, "getChain", json!([]));
-    assert_eq!((&own["tip"]["height"], &own["final"]["height"]), (&json!(9), &json!(7)));
-    assert_eq!(node.stop_by("TERM").0, 0);
-    let (other, other_rpc) = start_at(home, &two, &[]);
-    call(other_rpc, "generateBlocks", json!([12]));
-    let best = call(other_rpc, "getChain", json!([]));
-    let bootnode = best["listen"][0].as_str().unwrap().to_owned();
-    let (node, rpc) = start_at(home, &one, &["--bootnodes", &bootnode]);
-    wait_until("they met", || call(rpc, "getChain", json!([]))["peers"] == 1);
-    assert_eq!(call(rpc, "getChain", json!([]))["tip"], own["tip"], "a final block is never left");
-    assert_eq!(node.stop_by("TERM").0, 0);
-
-    let (tip, decided) = (own["tip"]["hash"].as_str().unwrap(), best["tip"]["hash"].as_str().unwrap());
-    let url = format!("http://{other_rpc}");
-    let resolve = |to: &str, more: &[&str]| {
-        offline(home, &[&["resolve", "--datadir", text(&one), "--to", to], more].concat())
+    let datadir = home.path().join("kept");
+    let (node, address) = dev(&home, &datadir);
+    for reference in 1..=3 {
+        call(address, "executeTransaction", json!([purchase(25, reference.into(), reference)]));
+    }
+    call(address, "generateBlocks", json!([5]));
+    let tip = call(address, "getChain", json!([]))["tip"].clone();
+    // A node that runs keeps others out.
+    let line = |command, more: &[&str]| {
+        printsyd(home.path(), &[&[command, "--datadir", text(&datadir), "--log", "warn"], more].concat())
     };
-    resolve(decided, &["--yes"]).refuses(2, &["--from URL"]);
-    resolve(tip, &["--yes", "--from", &url]).refuses(2, &["is no block of the chain of"]);
-    resolve(own["final"]["hash"].as_str().unwrap(), &["--yes"]).refuses(2, &["there is no conflict"]);
-    says(&resolve(tip, &["--yes"]), 0, &["nothing to do"]);
-    let asked = resolve(decided, &["--from", &url]);
-    says(&asked, 2, &["5 blocks with 0 transactions", "--yes", "nothing was changed"]);
-    says(&resolve(tip, &["--yes"]), 0, &["nothing to do"]);
-    let taken = resolve(decided, &["--yes", "--from", &url]);
-    says(&taken, 0, &["took back 5 blocks", "height 4", common["hash"].as_str().unwrap()]);
-    says(&resolve(common["hash"].as_str().unwrap(), &["--yes"]), 0, &["nothing to do"]);
-
-    let (node, rpc) = start_at(home, &one, &["--bootnodes", &bootnode]);
-    wait_until("the other chain is followed", || call(rpc, "getChain", json!([]))["tip"] == best["tip"]);
-    assert_eq!(call(rpc, "isAvailable", json!([25]))["sold"], 2);
+    run(line("replay", &[])).refuses(4, &["kept"]);
+    run(line("audit", &[])).refuses(4, &["kept"]);
     assert_eq!(node.stop_by("TERM").0, 0);
-    assert_eq!(other.stop_by("TERM").0, 0);
+    let before = program::contents(&datadir);
+    let replayed = run(line("replay", &[]));
+    assert_eq!(replayed.code, 0, "{replayed:?}");
+    assert!(replayed.stdout.contains(&format!("height 8\ntip {}\n", tip["hash"].as_str().unwrap())));
+    assert!(replayed.stdout.contains("executed 3 transactions in 8 blocks"), "{replayed:?}");
+    let audited = run(line("audit", &[]));
+    assert_eq!(audited.code, 0, "{audited:?}");
+    let report: Value = serde_json::from_str(&audited.stdout).unwrap();
+    assert_eq!((&report["ok"], &report["tip"]["hash"]), (&json!(true), &tip["hash"]), "{report:#}");
+    assert_eq!((&report["counts"]["transactions"], &report["counts"]["sold"]), (&json!(3), &json!("6")));
+    let invariants: Vec<_> =
+        report["invariants"].as_array().unwrap().iter().map(|check| &check["id"]).collect();
+    assert_eq!(invariants, ["I1", "I4", "I5", "I6", "I7"]);
+    assert_eq!(report["index"]["mark"]["hash"], tip["hash"], "{report:#}");
+    assert!(report["index"]["checks"].as_array().unwrap().iter().all(|check| check["ok"] == json!(true)));
+    let mut after = program::contents(&datadir);
+    let lock = datadir.join("lock");
+    after.insert(lock.clone(), before[&lock].clone());
+    assert!(after == before, "neither changes anything");
+    // headers.dat is no part of the replay, and all of it is of the audit.
+    flip(&datadir.join("headers.dat"));
+    assert_eq!(run(line("replay", &[])).code, 0);
+    let file = home.path().join("report.json");
+    let audited = run(line("audit", &["--report", text(&file)]));
+    assert_eq!((audited.code, audited.stdout.as_str()), (5, ""), "{audited:?}");
+    assert!(
+        audited
+            .stderr
+            .contains("printsyd: error: the audit found 1 thing wrong, first headers.dat: height 4")
+    );
+    let report: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(report["files"][0]["findings"][0]["height"], 4, "{report:#}");
+    flip(&datadir.join("journal/00000000000000000000.seg"));
+    run(line("replay", &[])).refuses(5, &["journal/00000000000000000000.seg", "at byte"]);
+    let audited = run(line("audit", &["--report", text(&file)]));
+    assert_eq!(audited.code, 5, "{audited:?}");
+    let report: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!((&report["ok"], &report["replay"]["ok"]), (&json!(false), &json!(false)), "{report:#}");
 }
 
-fn is_hidden(entry: &fs::DirEntry) -> bool {
-    entry.file_name().to_string_lossy().starts_with('.')
+#[test]
+fn audit_against_another_node_finds_the_first_block_they_differ_in() {
+    let home = TempDir::new().unwrap();
+    let (ours, theirs) = (home.path().join("ours"), home.path().join("theirs"));
+    let (node, address) = dev(&home, &ours);
+    call(address, "generateBlocks", json!([7]));
+    let common = call(address, "getChain", json!([]))["tip"].clone();
+    assert_eq!(node.stop_by("TERM").0, 0);
+    copy_datadir(&ours, &theirs);
+    let (other, other_address) = dev(&home, &theirs);
+    let url = format!("http://{other_address}");
+    let line = |more: &[&str]| {
+        let line = ["audit", "--datadir", text(&ours), "--log", "warn", "--against"];
+        run(printsyd(home.path(), &[&line[..], more].concat()))
+    };
+    let compared = |code: i32| {
+        let ended = line(&[&url, "--only-compare"]);
+        assert_eq!(ended.code, code, "{ended:?}");
+        let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+        report["against"].clone()
+    };
+    let says = |against: &Value, words: &str| {
+        assert!(against["what"].as_str().unwrap().contains(words), "{against:#}");
+    };
+    says(&compared(0), "is the same, 7 blocks");
+    call(other_address, "executeTransaction", json!([purchase(25, 1, 1)]));
+    says(&compared(0), "longer, 8 blocks to our 7");
+    // Ours goes another way: first the tips differ, then what is final.
+    let (node, address) = dev(&home, &ours);
+    call(address, "executeTransaction", json!([purchase(25, 2, 2)]));
+    call(address, "generateBlocks", json!([2]));
+    let first = call(address, "getHeader", json!([8]))["hash"].clone();
+    assert_eq!(node.stop_by("TERM").0, 0);
+    let against = compared(0);
+    says(&against, "the tips may still meet");
+    assert_eq!(against["firstDifferent"]["ours"]["hash"], first, "{against:#}");
+    assert_eq!(against["firstDifferent"]["theirs"]["height"], 8, "{against:#}");
+    assert_eq!(against["lastCommon"]["hash"], common["hash"], "{against:#}");
+    let (node, address) = dev(&home, &ours);
+    call(address, "generateBlocks", json!([100]));
+    assert_eq!(node.stop_by("TERM").0, 0);
+    says(&compared(5), "wrong for good");
+    let whole = line(&[&url]);
+    assert_eq!(whole.code, 5, "{whole:?}");
+    let report: Value = serde_json::from_str(&whole.stdout).unwrap();
+    assert_eq!((&report["replay"]["ok"], &report["against"]["ok"]), (&json!(true), &json!(false)));
+    assert_eq!(other.stop_by("TERM").0, 0);
+    // Nobody there any more, and no URL.
+    line(&[&url]).refuses(1, &[&url, "is it running?"]);
+    line(&["https://example.invalid"]).refuses(2, &["http"]);
+    let genesis = concat!(env!("CARGO_MANIFEST_DIR"), "/../genesis.json");
+    let foreign = ["run", "--genesis", genesis, "--listen", "", "--rpc-listen", "127.0.0.1:0"];
+    let mut node = Running::start(printsyd(home.path(), &[&foreign[..], &["--log-format", "json"]].concat()));
+    let ready: Value = serde_json::from_str(&node.wait_for("\"ready\"")).unwrap();
+    line(&[&format!("http://{}", ready["rpc"].as_str().unwrap())]).refuses(6, &["dev-local", "dev-solo"]);
+    assert_eq!(node.stop_by("TERM").0, 0);
+    let alone = run(printsyd(home.path(), &["audit", "--datadir", text(&ours), "--only-compare"]));
+    assert_eq!(alone.code, 2, "{alone:?}");
+}
+
+/// What was told of orders is told again after a clean stop, also where a start in between came to nothing.
+#[test]
+fn what_was_told_of_orders_is_told_again_after_a_stop() {
+    let home = TempDir::new().unwrap();
+    let datadir = home.path().join("kept");
+    let (node, _) = dev(&home, &datadir);
+    assert_eq!(node.stop_by("TERM").0, 0);
+    // On the same network a node that does not mine by itself, so that orders wait.
+    let run_at = |rpc: &str| {
+        let listen = ["--listen", "/ip4/127.0.0.1/tcp/0", "--log-format", "json"];
+        let line = ["run", "--datadir", text(&datadir), "--rpc-listen", rpc];
+        printsyd(home.path(), &[&line[..], &listen[..]].concat())
+    };
+    let start = || {
+        let mut node = Running::start(run_at("127.0.0.1:0"));
+        let ready: Value = serde_json::from_str(&node.wait_for("\"ready\"")).unwrap();
+        (node, ready["rpc"].as_str().unwrap().parse().unwrap())
+    };
+    let (node, address) = start();
+    let send = |address, order: &str| ask(address, "executeTransaction", json!([order, "admitted"])).unwrap();
+    let id = |order: &str| {
+        let order: Transaction = codec::decode(&hex::decode(order).unwrap()).unwrap();
+        order.body.txid().to_string()
+    };
+    let [fresh, buried, sold_out, waits] =
+        [purchase(25, 99, 1), purchase(26, 1, 2), purchase(25, 2, 3), purchase(27, 1, 4)];
+    for order in [&buried, &fresh] {
+        assert_eq!(send(address, order)["result"]["status"], "pending");
+        call(address, "generateBlocks", json!([if order == &buried { 101 } else { 1 }]));
+    }
+    let refused = send(address, &sold_out)["error"].take();
+    assert_eq!((&refused["data"]["reason"], &refused["data"]["sold"]), (&json!("soldOut"), &json!(99)));
+    assert_eq!(send(address, &waits)["result"]["status"], "pending");
+    let told = |address| {
+        let orders = [&buried, &fresh, &sold_out, &waits];
+        orders.map(|order| call(address, "getTransaction", json!([id(order)])))
+    };
+    let before = told(address);
+    let statuses = ["final", "included", "refused", "pending"];
+    assert_eq!(before.each_ref().map(|told| told["status"].as_str().unwrap()), statuses);
+    assert_eq!(before[2]["history"][0]["reason"], "soldOut");
+    let pending = |address| call(address, "isAvailable", json!([27]))["pending"].take();
+    assert_eq!(pending(address), 1);
+    assert_eq!(node.stop_by("TERM").0, 0);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    assert_eq!(run(run_at(&taken.local_addr().unwrap().to_string())).code, 7);
+    let (node, address) = start();
+    assert_eq!(told(address), before);
+    // Killed before anything happened: still as it was.
+    drop(node);
+    let (node, address) = start();
+    assert_eq!((told(address), pending(address)), (before, json!(1)));
+    // Judged anew, and told no differently.
+    assert_eq!(send(address, &sold_out)["error"], refused);
+    call(address, "generateBlocks", json!([1]));
+    let included = call(address, "getTransaction", json!([id(&waits)]));
+    let history: Vec<&str> = included["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|change| change["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(history, ["pending", "included"], "{included}");
+    assert_eq!(node.stop_by("TERM").0, 0);
 }

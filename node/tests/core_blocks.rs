@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod core_support;
+#[path = "core_blocks/full_disk.rs"]
+mod full_disk;
 
 use std::sync::Arc;
 

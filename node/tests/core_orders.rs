@@ -5,10 +5,12 @@ mod core_support;
 
 use std::sync::Arc;
 
-use core_support::{Rig, World, genesis_with, order, published, purchase, verdicts};
+use core_support::{
+    Rig, World, asked, at_genesis, genesis_with, is_pending, order, published, purchase, verdicts,
+};
 use printsy_consensus::{CheckedTransaction, Genesis, Rule};
 use printsy_ledger::Admitted;
-use printsy_node::core::{Effect, Event, OrderRefusal, OrderSource, OrdersFailure};
+use printsy_node::core::{Effect, Event, OrderRefusal, OrderSource, OrdersFailure, Room, TemplateRefusal};
 use printsy_p2p::{PeerKey, Verdict};
 
 /// A network of three copies an image.
@@ -121,4 +123,53 @@ fn a_sold_out_order_is_refused_unpublished_and_never_in_a_template() {
     assert!(rig.template("miner-1").unwrap().1.transactions.is_empty());
     assert!(published(&rig.wait(700_000)).is_empty());
     assert_eq!(rig.core.ledger().templated_orders(), before);
+}
+
+#[test]
+fn a_nearly_full_disk_takes_no_orders_and_makes_no_templates_but_keeps_blocks() {
+    let (genesis, mut world, mut rig) = network();
+    let room = |free_bytes| Event::Room(Room { free_bytes, least_bytes: 1_000 });
+    let changes =
+        |effects: &[Effect]| effects.iter().filter(|effect| matches!(effect, Effect::StorageChanged)).count();
+    assert!(rig.give(room(1_000)).is_empty(), "the least is enough");
+    let known = buying(&genesis, "alice", 1, 1);
+    assert!(rig.buy(&known).0.is_ok());
+    assert!(rig.template("miner-1").is_ok());
+    let effects = rig.give(room(999));
+    assert_eq!(changes(&effects), 1, "miners are told");
+    let new = buying(&genesis, "bob", 2, 1);
+    let said = rig.core.low_room().unwrap().to_string();
+    assert_eq!(rig.buy(&new).0, Err(OrderRefusal::Storage(said.clone())));
+    let source = OrderSource::Gossip { from: rig.message(1), all_good: true };
+    let effects = rig.give(Event::Orders { source, orders: vec![new.clone()] });
+    assert!(published(&effects).is_empty());
+    rig.give(Event::Orders { source: OrderSource::Peer(PeerKey(1)), orders: vec![new.clone()] });
+    assert!(rig.core.ledger().mempool().get(&new.txid()).is_none());
+    assert_eq!(rig.template("miner-1").unwrap_err(), TemplateRefusal::Storage(said));
+    // The chain is followed all the same.
+    let root = world.root();
+    let block = world.extend(&root, "miner-2", std::slice::from_ref(&known));
+    rig.submit(&block);
+    assert_eq!(rig.tip(), block.id());
+    // A little room is not enough to begin again: a quarter more than the least is.
+    for (free, is_low) in [(1_000, true), (1_249, true), (1_250, false), (1_000, false), (999, true)] {
+        rig.give(room(free));
+        assert_eq!(rig.core.low_room().is_some(), is_low, "{free}");
+        assert_eq!(rig.template("miner-1").is_err(), is_low, "{free}");
+    }
+    rig.give(room(1_250));
+    assert!(rig.buy(&new).0.is_ok());
+    // Switched off, nothing is too little.
+    rig.give(Event::Room(Room { free_bytes: 0, least_bytes: 0 }));
+    assert_eq!(rig.core.low_room(), None);
+}
+
+#[test]
+fn what_peers_have_pending_is_asked_for_again_when_there_is_room_again() {
+    let (_, world, mut rig) = network();
+    rig.join(1, at_genesis(&world));
+    let room = |free_bytes| Event::Room(Room { free_bytes, least_bytes: 1_000 });
+    assert!(asked(&rig.give(room(1)), is_pending).is_empty());
+    assert_eq!(asked(&rig.give(room(2_000)), is_pending), [1]);
+    assert!(asked(&rig.give(room(3_000)), is_pending).is_empty());
 }

@@ -1,6 +1,8 @@
 //! How the core follows a chain: headers bounded, bodies of whoever gives them, nobody able to hold it up.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+#[path = "core_sync/alarm.rs"]
+mod alarm;
 mod core_support;
 
 use std::sync::Arc;

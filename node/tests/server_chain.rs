@@ -4,11 +4,11 @@
 mod server_support;
 mod support;
 
-use printsy_consensus::{Hash, Header, Target, block_message, codec};
+use printsy_consensus::{Action, Hash, Header, Target, Transaction, block_message, codec};
 use serde_json::{Value, json};
 
 use server_support::{address, error, get, result, serving};
-use support::{key, mine, network, purchase};
+use support::{key, mine, network, purchase, sign};
 
 fn miner(name: &str) -> String {
     key(name).public_key().to_string()
@@ -252,4 +252,159 @@ async fn a_shop_s_network_neither_generates_nor_turns_its_clock() {
     }
     assert_eq!(support::height(node.handle()), 0);
     node.stop().await.unwrap();
+}
+
+/// Alice and bob buy image 4 in one block, alice reviews it in the next and again in the third, where bob buys image 9.
+async fn storied(
+    genesis: &std::sync::Arc<printsy_consensus::Genesis>,
+) -> (printsy_node::node::Node, Vec<String>) {
+    let node = serving(genesis, |_| {}).await;
+    let review = |rating, text: &str, reference| {
+        let text = text.as_bytes().to_vec().try_into().unwrap();
+        sign(genesis, "alice", Action::Review { image: 4, rating, text }, reference)
+    };
+    let blocks: [Vec<Transaction>; 3] = [
+        vec![purchase(genesis, "alice", 4, 2, 1), purchase(genesis, "bob", 4, 1, 2)],
+        vec![review(3, "fine", 3)],
+        vec![review(5, "finer", 4), purchase(genesis, "bob", 9, 1, 5)],
+    ];
+    for orders in &blocks {
+        for order in orders {
+            support::submit(node.handle(), order).await.unwrap();
+        }
+        mine(node.handle(), "miner-1", 1).await;
+    }
+    (node, blocks.iter().flatten().map(|order| order.body.txid().to_string()).collect())
+}
+
+/// All pages of a list, as it was asked for by name.
+async fn pages(
+    server: std::net::SocketAddr,
+    method: &str,
+    of: (&str, &Value),
+    limit: u64,
+    list: &str,
+) -> Vec<Value> {
+    let (mut all, mut cursor) = (Vec::new(), Value::Null);
+    loop {
+        let params = json!({ of.0: of.1, "cursor": cursor, "limit": limit });
+        let mut page = result(server, method, params).await;
+        assert_eq!(page["tip"]["height"], 3);
+        all.append(page[list].as_array_mut().unwrap());
+        cursor = page["next"].take();
+        if cursor.is_null() {
+            return all;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn histories_owners_reviews_and_holdings_are_told_page_by_page() {
+    let genesis = network("dev-history", |json| json["finalityDepth"] = json!(2));
+    let (node, txids) = storied(&genesis).await;
+    let (server, alice, bob) = (address(&node), miner("alice"), miner("bob"));
+    let by_position = |params| async move { (result(server, "getHistory", params).await)["entries"].take() };
+
+    let account = pages(server, "getHistory", ("account", &json!(alice)), 2, "entries").await;
+    assert_eq!(account.len(), 3);
+    assert_eq!(result(server, "getAccount", json!([alice])).await["transactions"], 3);
+    assert_eq!(by_position(json!([alice])).await, json!(account));
+    let first = &account[2];
+    assert_eq!((&first["txId"], &first["sender"]), (&json!(txids[0]), &json!(alice)));
+    assert_eq!(first["action"]["lines"], json!([{ "image": 4, "quantity": 2 }]));
+    assert_eq!(first["editions"][0]["image"], 4);
+    assert_eq!((&first["confirmations"], &first["final"]), (&json!(3), &json!(true)));
+    assert_eq!((&account[0]["confirmations"], &account[0]["final"]), (&json!(1), &json!(false)));
+    assert!(account[0].get("editions").is_none());
+    let block = result(server, "getBlock", json!([1])).await;
+    assert_eq!((&first["hash"], &first["time"]), (&block["hash"], &block["time"]));
+
+    let image = pages(server, "getHistory", ("image", &json!(4)), 1, "entries").await;
+    assert_eq!(by_position(json!([4])).await, json!(image));
+    let heights: Vec<&Value> = image.iter().map(|entry| &entry["position"]["height"]).collect();
+    assert_eq!(heights, [3, 2, 1, 1]);
+
+    let owners = pages(server, "getOwners", ("image", &json!(4)), 1, "owners").await;
+    assert_eq!(result(server, "getOwners", json!([4, null, 1_000])).await["owners"], json!(owners));
+    let mut counted: Vec<(u64, u64, &str)> = owners
+        .iter()
+        .map(|owner| {
+            (
+                owner["from"].as_u64().unwrap(),
+                owner["to"].as_u64().unwrap(),
+                owner["account"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert!(owners.iter().all(|owner| owner["position"]["height"] == 1 && owner["txId"].is_string()));
+    counted.sort_unstable();
+    assert_eq!((counted[0].0, counted[0].1 + 1, counted[1].1), (1, counted[1].0, 3));
+    for (from, to, account) in counted {
+        assert_eq!(to - from + 1, if account == alice { 2 } else { 1 });
+    }
+
+    let reviews = pages(server, "getReviews", ("image", &json!(4)), 1, "reviews").await;
+    assert_eq!(result(server, "getReviews", json!([4])).await["reviews"], json!(reviews));
+    let told: Vec<_> =
+        reviews.iter().map(|review| json!([review["rating"], review["text"], review["replaced"]])).collect();
+    assert_eq!(told, [json!([5, "finer", false]), json!([3, "fine", true])]);
+    assert_eq!((&reviews[1]["account"], &reviews[1]["txId"]), (&json!(alice), &json!(txids[2])));
+
+    let holdings = pages(server, "getHoldings", ("account", &json!(bob)), 1, "holdings").await;
+    assert_eq!(holdings, [json!({ "image": 4, "quantity": 1 }), json!({ "image": 9, "quantity": 1 })]);
+    assert_eq!(result(server, "getHoldings", json!([bob])).await["holdings"], json!(holdings));
+    let holdings = result(server, "getHoldings", json!([alice])).await;
+    assert_eq!(holdings["holdings"], json!([{ "image": 4, "quantity": 2, "rating": 5 }]));
+
+    // Nobody's, and nothing yet.
+    let nobody = result(server, "getHistory", json!([miner("carol")])).await;
+    assert_eq!((&nobody["entries"], &nobody["next"]), (&json!([]), &Value::Null));
+    assert_eq!(result(server, "getReviews", json!([9])).await["reviews"], json!([]));
+    assert_eq!(result(server, "getHoldings", json!([miner("carol")])).await["holdings"], json!([]));
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_does_not_fit_is_an_error_of_the_params() {
+    let genesis = network("dev-cursors", |_| {});
+    let (node, _) = storied(&genesis).await;
+    let (server, alice, bob) = (address(&node), miner("alice"), miner("bob"));
+    let page = result(server, "getHistory", json!([alice, null, 2])).await;
+    let cursor = page["next"].as_str().unwrap().to_owned();
+    let other_block = format!("{}{:02x}", &cursor[..38], u8::from_str_radix(&cursor[38..], 16).unwrap() ^ 1);
+    let beyond = format!("{:016x}{}", 77, &cursor[16..]);
+    for params in
+        [json!([alice, other_block]), json!([alice, beyond]), json!([bob, cursor]), json!([9, cursor])]
+    {
+        let refused = error(server, "getHistory", params.clone()).await;
+        assert_eq!(refused["code"], -32602, "{params}: {refused}");
+        assert!(refused["message"].as_str().unwrap().contains("begin again"), "{refused}");
+    }
+    // Of the image it is an entry too, a purchase and no review.
+    assert_eq!(result(server, "getHistory", json!([4, cursor])).await["next"], Value::Null);
+    assert_eq!(error(server, "getReviews", json!([4, cursor])).await["code"], -32602);
+
+    // A reorganisation takes the blocks off: what was told is no more.
+    let other = serving(&genesis, |_| {}).await;
+    mine(other.handle(), "miner-2", 4).await;
+    for height in 1..=4 {
+        let block = other.handle().reader().block_at(height).unwrap().unwrap();
+        node.handle().submit_block(block.bytes).await.unwrap();
+    }
+    assert_eq!(support::tip(node.handle()), support::tip(other.handle()));
+    assert_eq!(error(server, "getHistory", json!([alice, cursor])).await["code"], -32602);
+    let none = result(server, "getHistory", json!([alice])).await;
+    assert_eq!((&none["entries"], &none["tip"]["height"]), (&json!([]), &json!(4)));
+
+    for (method, params) in [
+        ("getHistory", json!([1_000_000])),
+        ("getOwners", json!([1_000_000])),
+        ("getReviews", json!([1_000_000])),
+    ] {
+        let refused = error(server, method, params).await;
+        assert_eq!((&refused["code"], &refused["data"]["rule"]), (&json!(1010), &json!("T5")), "{method}");
+    }
+    for node in [node, other] {
+        node.stop().await.unwrap();
+    }
 }

@@ -282,7 +282,7 @@ async fn health_tells_whether_orders_may_come() {
     assert_eq!((ready.status, ready.json()), (200, json!([])));
     let all = get(address(&node), "/readyz?verbose").await.json();
     let names: Vec<&str> = all.as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["synced", "storage", "tip"]);
+    assert_eq!(names, ["synced", "storage", "journal", "finality", "tip"]);
     result(address(&node), "getChain", json!([])).await;
     error(address(&node), "isAvailable", json!([])).await;
     let metrics = get(address(&node), "/metrics").await.body;
@@ -315,6 +315,8 @@ async fn a_port_in_use_is_told_as_such() {
         mining: None,
         server: Some(ServerOptions::new(taken, genesis.params())),
         clock: printsy_node::clock::Clock::default(),
+        guard: None,
+        on_conflict: printsy_node::OnConflict::Stay,
     };
     match Node::start(options).await {
         Err(NodeError::Server(ServerError::InUse { address })) => assert_eq!(address, taken),

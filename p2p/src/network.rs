@@ -56,6 +56,14 @@ pub struct Config {
     pub max_block_bytes: u32,
 }
 
+impl Config {
+    /// Whether there is anybody to dial.
+    #[must_use]
+    pub fn knows_peers(&self) -> bool {
+        !self.bootnodes.is_empty() || !self.known_peers.is_empty()
+    }
+}
+
 /// Binds the listeners, spawns the task that owns the network, and begins to dial.
 ///
 /// # Errors

@@ -5,7 +5,7 @@
 //! answers the methods, with [`parse_params`] to read what it is asked and [`RpcError`] to refuse.
 //!
 //! - [`text`]: how hashes, addresses, amounts and bounded numbers are written
-//! - [`market`], [`chain`], [`block`], [`mining`], [`admin`]: the methods
+//! - [`market`], [`history`], [`chain`], [`block`], [`mining`], [`admin`]: the methods
 //! - [`error`]: the reasons, their codes and data
 //! - [`client`]: calls over HTTP
 
@@ -14,6 +14,7 @@ pub mod block;
 pub mod chain;
 pub mod client;
 pub mod error;
+pub mod history;
 pub mod market;
 mod method;
 pub mod mining;
@@ -32,14 +33,18 @@ pub const DEFAULT_PORT: u16 = 8645;
 pub const MAX_BATCH_TRANSACTIONS: usize = 1_000;
 
 /// The names of all methods, in the order of the documentation.
-pub const METHODS: [&str; 18] = [
+pub const METHODS: [&str; 22] = [
     market::IsAvailable::NAME,
     market::ExecuteTransaction::NAME,
     market::ExecuteTransactions::NAME,
     market::ValidateTransaction::NAME,
     market::GetTransaction::NAME,
     market::GetEdition::NAME,
+    history::GetOwners::NAME,
     market::GetAccount::NAME,
+    history::GetHoldings::NAME,
+    history::GetHistory::NAME,
+    history::GetReviews::NAME,
     chain::GetChain::NAME,
     block::GetHeader::NAME,
     block::GetBlock::NAME,

@@ -7,6 +7,7 @@ use printsy_consensus::SecretKey;
 use printsy_rpc::admin::{GenerateBlocks, SetClock};
 use printsy_rpc::block::{BlockSelector, GetBlock, GetHeader, Verbosity};
 use printsy_rpc::chain::{GetChain, GetMempool, GetMiners, GetParams, GetPeers};
+use printsy_rpc::history::{GetHistory, GetHoldings, GetOwners, GetReviews, HistoryOf};
 use printsy_rpc::market::{
     ExecuteTransaction, ExecuteTransactions, GetAccount, GetEdition, GetTransaction, IsAvailable,
     ValidateTransaction, Wait,
@@ -90,6 +91,24 @@ fn names_and_positions_say_the_same() {
         &format!(r#"["{address}"]"#),
         1,
     );
+    let (cursor, image) = ("ab".repeat(20), "0102030405060708");
+    same_by_name_and_by_position::<GetHistory>(
+        &format!(r#"{{"account":"{address}","cursor":"{cursor}","limit":7}}"#),
+        &format!(r#"["{address}","{cursor}",7]"#),
+        3,
+    );
+    same_by_name_and_by_position::<GetHistory>(r#"{"image":25,"limit":1000}"#, "[25,null,1000]", 3);
+    same_by_name_and_by_position::<GetOwners>(r#"{"image":25,"limit":1}"#, "[25,null,1]", 3);
+    same_by_name_and_by_position::<GetReviews>(
+        &format!(r#"{{"image":25,"cursor":"{cursor}"}}"#),
+        &format!(r#"[25,"{cursor}"]"#),
+        3,
+    );
+    same_by_name_and_by_position::<GetHoldings>(
+        &format!(r#"{{"account":"{address}","cursor":"{image}"}}"#),
+        &format!(r#"["{address}","{image}"]"#),
+        3,
+    );
     same_by_name_and_by_position::<GetHeader>(r#"{"height":7}"#, "[7]", 1);
     same_by_name_and_by_position::<GetHeader>(
         &format!(r#"{{"hash":"{hash}"}}"#),
@@ -156,6 +175,25 @@ fn a_block_is_asked_for_by_height_or_hash_and_not_by_both() {
     assert!(refused::<GetBlock>("[7.5]").contains("height"));
     assert!(refused::<GetBlock>(r#"["7"]"#).contains("64 hex digits"));
     assert!(refused::<GetBlock>(r#"[7,"everything"]"#).contains("everything"));
+}
+
+#[test]
+fn a_history_is_asked_for_by_account_or_image_and_not_by_both() {
+    let params = parse_params::<GetHistory>(Some("[7]")).unwrap();
+    assert!(matches!(params.of, HistoryOf::Image(image) if image.get() == 7));
+    assert_eq!((params.cursor, params.limit), (None, None));
+    assert!(refused::<GetHistory>(&format!(r#"{{"image":7,"account":"{}"}}"#, address())).contains("both"));
+    assert!(refused::<GetHistory>(r#"{"limit":7}"#).contains("neither"));
+    assert!(refused::<GetHistory>("[]").contains("invalid length 0"));
+    assert!(refused::<GetHistory>("[-1]").contains("image"));
+    assert!(refused::<GetHistory>(r#"["prt1nobody"]"#).contains("address"));
+    for limit in ["0", "1001", "-1", "1.5", "\"7\""] {
+        refused::<GetHistory>(&format!("[7,null,{limit}]"));
+        refused::<GetOwners>(&format!("[7,null,{limit}]"));
+        refused::<GetHoldings>(&format!(r#"["{}",null,{limit}]"#, address()));
+    }
+    assert!(refused::<GetReviews>(r#"[7,"abcd"]"#).contains("40 hex digits"));
+    assert!(refused::<GetHoldings>(&format!(r#"["{}","abcd"]"#, address())).contains("16 hex digits"));
 }
 
 #[test]

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use printsy_consensus::{Action, Body, Hash, Line, SecretKey};
+use printsy_rpc::history::{Cursor, History, HistoryEntry, Holding, Holdings, HoldingsCursor, Review};
 use printsy_rpc::market::{
-    EditionRange, InBlock, Outcome, Position, Status, StatusChange, TransactionStatus,
+    BlockRef, EditionRange, InBlock, Outcome, Position, Status, StatusChange, TransactionStatus,
 };
 use printsy_rpc::text::{BitsHex, HashHex, Hex, NonceHex};
 use printsy_rpc::transaction::TransactionInfo;
@@ -148,6 +149,50 @@ fn a_transaction_is_told_field_by_field() {
     );
     assert_eq!(told["expiresAt"], 120);
     assert_eq!(told["sender"], alice.public_key().to_string());
+}
+
+#[test]
+fn lists_have_this_form() {
+    let alice = SecretKey::development("alice");
+    let action = Action::Redeem { amount: 7 };
+    let body = Body { sender: alice.public_key(), reference: [9; 16], expires_at: 120, action };
+    let transaction = TransactionInfo::from(&body.sign(&Hash::ZERO, &alice));
+    let entry = HistoryEntry {
+        position: Position { height: 7, index: 1 },
+        hash: Hex([2; 32]),
+        time: 5,
+        confirmations: 3,
+        is_final: false,
+        editions: None,
+        transaction: transaction.clone(),
+    };
+    let tip = BlockRef { height: 9, hash: Hex([3; 32]) };
+    let history = History { tip, entries: vec![entry], next: Some(Cursor::from([4; 20])) };
+    let mut expected = serde_json::to_value(&transaction).unwrap();
+    let own = json!({
+        "position": {"height": 7, "index": 1}, "hash": "02".repeat(32), "time": 5, "confirmations": 3, "final": false,
+    });
+    expected.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+    let tip_told = json!({"height": 9, "hash": "03".repeat(32)});
+    let expected = json!({"tip": tip_told, "entries": [expected], "next": "04".repeat(20)});
+    assert_eq!(serde_json::to_value(&history).unwrap(), expected);
+    assert_eq!(serde_json::from_value::<History>(expected).unwrap(), history);
+
+    let holding = Holding { image: 25, quantity: 2, rating: None };
+    let holdings = Holdings { tip, holdings: vec![holding], next: None };
+    let expected = json!({"tip": tip_told, "holdings": [{"image": 25, "quantity": 2}], "next": null});
+    assert_eq!(serde_json::to_value(&holdings).unwrap(), expected);
+    assert_eq!(HoldingsCursor::from(25u64.to_be_bytes()).to_string(), "0000000000000019");
+
+    let review = Review {
+        rating: 4,
+        text: "fine".to_owned(),
+        account: alice.public_key().into(),
+        position: Position { height: 7, index: 1 },
+        tx_id: Hex([1; 32]),
+        replaced: None,
+    };
+    assert_eq!(serde_json::to_value(&review).unwrap()["replaced"], serde_json::Value::Null);
 }
 
 #[test]

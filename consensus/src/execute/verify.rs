@@ -4,6 +4,7 @@
 //! anything, so the same function serves the mempool, the template and the block.
 
 use crate::check::CheckedTransaction;
+use crate::codec::{Decode, Encode};
 use crate::key::PublicKey;
 use crate::params::{Admission, Catalogue, Params};
 use crate::rule::{Fault, Rule};
@@ -11,7 +12,9 @@ use crate::state::{StateView, ViewError};
 use crate::transaction::{Action, Line};
 
 /// Why a transaction may not happen now.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+///
+/// Its bytes are no part of the protocol: nodes keep them in files of their own. A new variant stands last.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
 pub enum StateError {
     /// S1: its time has passed.
     #[error("S1: it could be included up to height {expires_at}, this is {height}")]

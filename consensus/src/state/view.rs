@@ -1,6 +1,11 @@
 //! How rules read the state: a trait, so that the same rules run over the live state, over a state with some
 //! transactions already staged on it, and over a naive model in tests.
 
+use bincode::de::{BorrowDecoder, Decoder};
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+
+use crate::codec::{Decode, Encode, List, unknown_tag};
 use crate::hash::Hash;
 use crate::key::PublicKey;
 
@@ -10,6 +15,32 @@ use super::{Account, Edition, Entry, Holding, Miner, StateKey, Supply};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the state could not be read: {0}")]
 pub struct ViewError(pub String);
+
+/// How many bytes of a sentence are written: what a file keeps of it is bounded.
+const MAX_SENTENCE_BYTES: usize = 128;
+
+impl Encode for ViewError {
+    /// The sentence, cut at a character where it is longer than a file keeps.
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        let end = self.0.floor_char_boundary(MAX_SENTENCE_BYTES);
+        let kept = self.0.as_bytes().iter().copied().take(end).collect::<Vec<u8>>();
+        let kept = List::<u8, MAX_SENTENCE_BYTES>::try_from(kept).expect("it was cut to its maximum");
+        kept.encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for ViewError {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let kept = List::<u8, MAX_SENTENCE_BYTES>::decode(decoder)?;
+        String::from_utf8(kept.into_vec()).map(Self).map_err(|_| unknown_tag())
+    }
+}
+
+impl<'de, C> bincode::BorrowDecode<'de, C> for ViewError {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Self::decode(decoder)
+    }
+}
 
 /// The state at one block, to be read by rules.
 ///

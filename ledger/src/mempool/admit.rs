@@ -3,6 +3,9 @@
 //! `Mempool::verify` is the table of contents. The first part is consensus' own `verify_transaction`; the rest
 //! keeps the entries independent of one another.
 
+use std::fmt;
+
+use printsy_consensus::codec::{Decode, Encode};
 use printsy_consensus::{
     Action, CheckedTransaction, Line, MAX_TRANSACTION_BYTES, PublicKey, Rule, StateError, StateView,
     verify_transaction,
@@ -12,8 +15,9 @@ use super::{
     Chain, EXPIRY_MARGIN, MAX_BYTES, MAX_PER_ACCOUNT, MAX_TRANSACTIONS, Mempool, RESERVED_PLACES, pending,
 };
 
-/// Why an order is not admitted now.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why an order is not admitted now. Its bytes are kept over a stop of the node: a new variant stands last.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
+#[bincode(crate = "printsy_consensus::codec::bincode")]
 pub enum AdmitError {
     /// It breaks an S rule at the tip, or would together with what waits already.
     #[error(transparent)]
@@ -49,11 +53,33 @@ pub enum AdmitError {
     #[error("another registrar's action on the same image, miner or account is pending")]
     ActionPending,
     /// The mempool is full, or holds as many orders of this account as it takes.
-    #[error("the mempool is full: {what}")]
+    #[error("the mempool is full: {bound}")]
     Full {
         /// Which bound is reached.
-        what: &'static str,
+        bound: PoolBound,
     },
+}
+
+/// A bound of the mempool. A new variant stands last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+#[bincode(crate = "printsy_consensus::codec::bincode")]
+pub enum PoolBound {
+    /// How many orders wait.
+    Orders,
+    /// How many bytes they have.
+    Bytes,
+    /// How many orders of one account wait.
+    Account,
+}
+
+impl fmt::Display for PoolBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Orders => "as many orders wait as it takes",
+            Self::Bytes => "as many bytes wait as it takes",
+            Self::Account => "as many orders of this account wait as it takes",
+        })
+    }
 }
 
 impl AdmitError {
@@ -119,17 +145,17 @@ impl Mempool {
 
     /// Bounded in count, bytes and per account.
     fn verify_room(&self, tx: &CheckedTransaction) -> Result<(), AdmitError> {
-        let full = |what| Err(AdmitError::Full { what });
+        let full = |bound| Err(AdmitError::Full { bound });
         // Nobody's flood keeps a registrar from stopping it.
         let reserved = if pending::action_key(tx.action()).is_some() { RESERVED_PLACES } else { 0 };
         if self.entries.len() >= MAX_TRANSACTIONS + reserved {
-            return full("as many orders wait as it takes");
+            return full(PoolBound::Orders);
         }
         if self.bytes.saturating_add(tx.bytes().len()) > MAX_BYTES + reserved * MAX_TRANSACTION_BYTES {
-            return full("as many bytes wait as it takes");
+            return full(PoolBound::Bytes);
         }
         if self.pending.orders(tx.sender()) >= MAX_PER_ACCOUNT as u64 {
-            return full("as many orders of this account wait as it takes");
+            return full(PoolBound::Account);
         }
         Ok(())
     }

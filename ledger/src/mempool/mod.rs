@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use printsy_consensus::{Action, CheckedTransaction, Hash, Params, StateKey, StateView};
 
-pub use admit::AdmitError;
+pub use admit::{AdmitError, PoolBound};
 use pending::Pending;
 
 /// How many orders wait at the most: some minutes of full blocks.
@@ -154,10 +154,11 @@ impl Mempool {
         self.order.values().filter_map(|txid| self.get(txid))
     }
 
-    /// All that is kept: what waits, in the order of [`Mempool::iter`], and what is parked.
+    /// All that is kept: what waits, in the order in which it came, and what is parked.
     pub(crate) fn all(&self) -> impl Iterator<Item = (Standing, &CheckedTransaction)> {
-        let entries = self.order.values().filter_map(|txid| self.entries.get(txid));
-        let waiting = entries.map(|entry| (Standing::Waiting(entry.origin), &entry.tx));
+        let mut entries: Vec<&Entry> = self.entries.values().collect();
+        entries.sort_unstable_by_key(|entry| entry.sequence);
+        let waiting = entries.into_iter().map(|entry| (Standing::Waiting(entry.origin), &entry.tx));
         waiting.chain(self.parked.values().map(|tx| (Standing::Parked, tx)))
     }
 

@@ -18,10 +18,10 @@ use super::bytes::Bytes;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::headers::HeaderFile;
-use super::index::{Index, RESERVED_PREFIX, Row, Visit};
+use super::index::{Index, KeyValue, RESERVED_PREFIX, Row, Visit};
 use super::recovery::check_network;
 use super::redo::Rows;
-use super::writer::{Queue, Writer};
+use super::writer::{Queue, Writer, read_mark};
 
 /// The longest a layer waits to be written: how much of the journal a new start must apply again.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
@@ -132,6 +132,14 @@ impl Checkpoint {
         Ok((Self { writer, pace, thread: Some(thread) }, mark))
     }
 
+    /// The mark of an index that is not open here, if it has one of this network.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`], or the disk's.
+    pub fn peek(index: &dyn Index, genesis: &Hash) -> Result<Option<Mark>, StoreError> {
+        read_mark(index, genesis)
+    }
+
     /// Hands a commit's rows to the writer; never waits for a disk. Layers come in the journal's order.
     ///
     /// # Panics
@@ -168,27 +176,30 @@ impl Checkpoint {
     /// # Errors
     /// [`StoreError::Index`], the disk's, or what `visit` answered.
     pub fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let mut overlay = self.overlay(prefix);
-        self.writer.index.scan(prefix, &mut |key, value| {
-            while let Some(entry) = overlay.first_entry().filter(|entry| entry.key().as_slice() < key) {
-                visit_row(&entry.remove_entry(), visit)?;
-            }
-            match overlay.remove_entry(key) {
-                Some(row) => visit_row(&row, visit),
-                None if key.first() == Some(&RESERVED_PREFIX) => Ok(()),
-                None => visit(key, value),
-            }
-        })?;
-        overlay.into_iter().try_for_each(|row| visit_row(&row, visit))
+        scan_over(self.writer.index.as_ref(), self.overlay(prefix, prefix), prefix, visit)
     }
 
-    fn overlay(&self, prefix: &[u8]) -> Rows {
+    /// The rows whose keys begin with `prefix`, from the key `from` on, ascending, at most `limit` of them, with
+    /// everything that was submitted before.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`], or the disk's.
+    pub fn page(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<KeyValue>, StoreError> {
+        let overlay = self.overlay(prefix, from);
+        // So many more that enough are left once those that were removed are gone.
+        let removed = overlay.values().filter(|value| value.is_none()).count();
+        let written = self.writer.index.page(prefix, from, limit.saturating_add(removed))?;
+        let mut rows: Rows = written.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        rows.extend(overlay);
+        let rows = rows.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        Ok(rows.filter(|(key, _)| key.first() != Some(&RESERVED_PREFIX)).take(limit).collect())
+    }
+
+    fn overlay(&self, prefix: &[u8], from: &[u8]) -> Rows {
         let queue = self.writer.queue.lock();
         let mut overlay = BTreeMap::new();
         for rows in [queue.writing.as_ref(), &queue.pending] {
-            let from = rows.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
-            let of_prefix = from.take_while(|(key, _)| key.starts_with(prefix));
-            overlay.extend(of_prefix.map(|(key, value)| (key.clone(), value.clone())));
+            overlay.extend(of_prefix(rows, prefix, from));
         }
         overlay
     }
@@ -243,6 +254,33 @@ impl Checkpoint {
     pub fn failed(&self) -> Option<String> {
         self.writer.queue.lock().failed.as_ref().map(ToString::to_string)
     }
+}
+
+/// The rows whose keys begin with a prefix, from the key `from` on.
+pub(super) fn of_prefix(rows: &Rows, prefix: &[u8], from: &[u8]) -> Rows {
+    let from = rows.range::<[u8], _>((Bound::Included(prefix.max(from)), Bound::Unbounded));
+    let of_prefix = from.take_while(|(key, _)| key.starts_with(prefix));
+    of_prefix.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Scans an index with rows laid over it; the checkpoint's own keys are left out.
+pub(super) fn scan_over(
+    index: &dyn Index,
+    mut overlay: Rows,
+    prefix: &[u8],
+    visit: &mut Visit<'_>,
+) -> Result<(), StoreError> {
+    index.scan(prefix, &mut |key, value| {
+        while let Some(entry) = overlay.first_entry().filter(|entry| entry.key().as_slice() < key) {
+            visit_row(&entry.remove_entry(), visit)?;
+        }
+        match overlay.remove_entry(key) {
+            Some(row) => visit_row(&row, visit),
+            None if key.first() == Some(&RESERVED_PREFIX) => Ok(()),
+            None => visit(key, value),
+        }
+    })?;
+    overlay.into_iter().try_for_each(|row| visit_row(&row, visit))
 }
 
 fn visit_row(row: &Row, visit: &mut Visit<'_>) -> Result<(), StoreError> {

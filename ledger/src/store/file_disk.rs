@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,6 +91,19 @@ impl FileDisk {
         Ok(handle)
     }
 
+    /// Refuses a file that was removed while it was open: its bytes are durable, but nobody will find them.
+    fn check_is_there(&self, name: &str, file: &File) -> io::Result<()> {
+        let open = file.metadata()?;
+        if open.nlink() > 0 {
+            return Ok(());
+        }
+        // Not on every file system does a file that is there count its names.
+        match fs::metadata(self.path(name)?) {
+            Ok(there) if (there.dev(), there.ino()) == (open.dev(), open.ino()) => Ok(()),
+            _ => Err(io::Error::new(io::ErrorKind::NotFound, "it was removed while it was in use")),
+        }
+    }
+
     fn close(&self, name: &str) {
         let mut handles = self.handles.lock();
         handles.open.remove(name);
@@ -159,6 +172,7 @@ impl Disk for FileDisk {
     fn sync(&self, file: &str) -> io::Result<()> {
         let handle = self.existing(file)?;
         handle.file.sync_data()?;
+        self.check_is_there(file, &handle.file)?;
         if !handle.entry_is_durable.load(Ordering::Acquire) {
             self.sync_folder(folder_of(file))?;
             handle.entry_is_durable.store(true, Ordering::Release);

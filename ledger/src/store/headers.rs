@@ -20,7 +20,8 @@ use super::error::StoreError;
 /// How many records are read at once: a megabyte.
 const READ_RECORDS: u64 = 4_096;
 
-const FILE: &str = "headers.dat";
+/// The file's name.
+pub(super) const FILE: &str = "headers.dat";
 const RECORD_LEN: usize = SignedHeader::LEN + 32 + 8 + 4;
 
 /// A header and what the ledger knows about it.
@@ -43,6 +44,7 @@ pub struct HeaderFile {
 #[derive(Debug)]
 struct Shared {
     disk: Arc<dyn Disk>,
+    file: &'static str,
     count: AtomicU64,
     /// A record is read and written whole.
     turn: RwLock<()>,
@@ -54,9 +56,14 @@ impl HeaderFile {
     /// # Errors
     /// The disk's.
     pub fn open(disk: Arc<dyn Disk>) -> Result<Self, StoreError> {
-        let len = disk.len(FILE).map_err(|error| StoreError::io("read", FILE, error))?;
+        Self::open_as(disk, FILE)
+    }
+
+    /// The header file of another name.
+    pub(super) fn open_as(disk: Arc<dyn Disk>, file: &'static str) -> Result<Self, StoreError> {
+        let len = disk.len(file).map_err(|error| StoreError::io("read", file, error))?;
         let count = AtomicU64::new(len.unwrap_or(0) / record_len());
-        Ok(Self { shared: Arc::new(Shared { disk, count, turn: RwLock::new(()) }) })
+        Ok(Self { shared: Arc::new(Shared { disk, file, count, turn: RwLock::new(()) }) })
     }
 
     /// How many records there are: the greatest height plus one.
@@ -98,10 +105,12 @@ impl HeaderFile {
         if count == 0 {
             return Ok(Vec::new());
         }
-        let read = self.shared.disk.read(FILE, from * record_len(), len_usize(count * record_len()));
+        let read =
+            self.shared.disk.read(self.shared.file, from * record_len(), len_usize(count * record_len()));
         drop(turn);
-        let bytes = read.map_err(|error| StoreError::io("read", FILE, error))?;
-        let damaged = |height| StoreError::damaged(FILE, height * record_len(), "a record is not sound");
+        let bytes = read.map_err(|error| StoreError::io("read", self.shared.file, error))?;
+        let damaged =
+            |height| StoreError::damaged(self.shared.file, height * record_len(), "a record is not sound");
         let (records, _) = bytes.as_chunks::<RECORD_LEN>();
         (from..)
             .zip(records)
@@ -115,8 +124,9 @@ impl HeaderFile {
     /// The disk's.
     pub fn put(&self, height: u64, record: &HeaderRecord) -> Result<(), StoreError> {
         let _turn = self.shared.turn.write();
-        let written = self.shared.disk.write_at(FILE, height * record_len(), &encode(height, record));
-        written.map_err(|error| StoreError::io("write", FILE, error))?;
+        let written =
+            self.shared.disk.write_at(self.shared.file, height * record_len(), &encode(height, record));
+        written.map_err(|error| StoreError::io("write", self.shared.file, error))?;
         self.shared.count.fetch_max(height + 1, Ordering::AcqRel);
         Ok(())
     }
@@ -129,7 +139,10 @@ impl HeaderFile {
         if self.count() == 0 {
             return Ok(());
         }
-        self.shared.disk.sync(FILE).map_err(|error| StoreError::io("sync", FILE, error))
+        self.shared
+            .disk
+            .sync(self.shared.file)
+            .map_err(|error| StoreError::io("sync", self.shared.file, error))
     }
 
     /// Keeps the first `heights` records only; durable after [`Self::sync`].
@@ -139,8 +152,8 @@ impl HeaderFile {
     pub fn cut(&self, heights: u64) -> Result<(), StoreError> {
         let _turn = self.shared.turn.write();
         if heights < self.count() {
-            let cut = self.shared.disk.cut(FILE, heights * record_len());
-            cut.map_err(|error| StoreError::io("cut", FILE, error))?;
+            let cut = self.shared.disk.cut(self.shared.file, heights * record_len());
+            cut.map_err(|error| StoreError::io("cut", self.shared.file, error))?;
             self.shared.count.store(heights, Ordering::Release);
         }
         Ok(())

@@ -9,6 +9,9 @@ use super::error::StoreError;
 /// A key and its value; without a value, the key is removed.
 pub type Row = (Vec<u8>, Option<Vec<u8>>);
 
+/// A key and its value.
+pub type KeyValue = (Vec<u8>, Vec<u8>);
+
 /// What a scan calls with each key and value; its error ends the scan.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'a;
 
@@ -31,6 +34,21 @@ pub trait Index: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`StoreError::Index`], the disk's, or what `visit` answered: then no more rows follow.
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
+    /// The rows whose keys begin with `prefix`, from the key `from` on, ascending, at most `limit` of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`], or the disk's.
+    fn page(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<KeyValue>, StoreError> {
+        let mut rows = Vec::new();
+        self.scan(prefix, &mut |key, value| {
+            if key >= from && rows.len() < limit {
+                rows.push((key.to_vec(), value.to_vec()));
+            }
+            Ok(())
+        })?;
+        Ok(rows)
+    }
 
     /// All these rows at once, or none.
     ///

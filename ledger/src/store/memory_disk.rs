@@ -1,10 +1,12 @@
-//! A [`Disk`] in memory that knows two images of each file: the live one, and the durable one.
+//! A [`Disk`] in memory that knows two images of each file, the live one and the durable one, and in order what
+//! was written since they were the same.
 //!
-//! [`MemoryDisk::crashed`] is the disk as a power cut leaves it: only what was synced. Knobs make a sync
+//! [`MemoryDisk::crashed`] is the disk as a power cut leaves it: only what was synced. Of what was not, a real disk
+//! may have kept any part: [`MemoryDisk::crashed_by`] makes each such image, sector by sector. Knobs make a sync
 //! fail, or a [`Fuse`] end everything after a number of steps; a disk and an index may share one fuse, so
 //! that a test can stop between any two steps of both. It serves tests, simulations and nodes in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,10 +33,16 @@ impl Fuse {
         Self(Arc::new(AtomicU64::new(changes)))
     }
 
+    /// How many changes it lets pass yet.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
     /// Whether the last change it lets pass has passed.
     #[must_use]
     pub fn is_blown(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == 0
+        self.left() == 0
     }
 
     /// One change passes.
@@ -47,12 +55,55 @@ impl Fuse {
     }
 }
 
+/// What a disk writes at once or not at all.
+pub const SECTOR_BYTES: usize = 512;
+
+/// How many changes of one file are remembered as not synced. Beyond it the oldest is taken to have reached the
+/// platter: a system writes back what is old, and a node in memory that never syncs a file must not grow.
+const MAX_UNSYNCED: usize = 4_096;
+
+/// A part of a change that was not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// The file.
+    pub file: &'a str,
+    /// Which change of the disk it is of, counted over all files.
+    pub change: u64,
+    /// Which sector of the file it lies in; 0 where the file was cut.
+    pub sector: usize,
+}
+
+/// What becomes of a piece in a power cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It never reached the disk.
+    Lost,
+    /// The file's length did, its bytes did not: zeros where the file ended before, what was there elsewhere.
+    Zeros,
+    /// It did.
+    Kept,
+}
+
 /// Files in memory.
 #[derive(Debug)]
 pub struct MemoryDisk {
     files: Mutex<BTreeMap<String, FileImage>>,
     fuse: Fuse,
     syncs_left: AtomicU64,
+    changes: AtomicU64,
+}
+
+/// A change of a file.
+#[derive(Clone, Debug)]
+struct Unsynced {
+    number: u64,
+    what: Change,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Write { offset: usize, bytes: Vec<u8> },
+    Cut { len: usize },
 }
 
 #[derive(Clone, Debug, Default)]
@@ -62,9 +113,25 @@ struct FileImage {
     durable: Option<Vec<u8>>,
     /// Up to here the two images are the same bytes.
     same: usize,
+    /// What made the live image of the durable one, the oldest first.
+    unsynced: VecDeque<Unsynced>,
 }
 
 impl FileImage {
+    /// A file of which nothing is unsynced.
+    fn synced(image: Vec<u8>) -> Self {
+        Self { live: image.clone(), same: image.len(), durable: Some(image), unsynced: VecDeque::new() }
+    }
+
+    fn remember(&mut self, number: u64, what: Change) {
+        self.unsynced.push_back(Unsynced { number, what });
+        if self.unsynced.len() > MAX_UNSYNCED
+            && let Some(oldest) = self.unsynced.pop_front()
+        {
+            oldest.reach(&mut self.durable, &mut |_| Fate::Kept);
+        }
+    }
+
     fn write(&mut self, offset: usize, bytes: &[u8]) {
         let end = offset + bytes.len();
         if end > self.live.len() {
@@ -80,6 +147,12 @@ impl FileImage {
         durable.truncate(self.same);
         durable.extend_from_slice(&self.live[self.same..]);
         self.same = self.live.len();
+        self.unsynced.clear();
+    }
+
+    fn cut(&mut self, len: usize) {
+        self.live.truncate(len);
+        self.same = self.same.min(len);
     }
 
     /// What is there after a power cut that came when `lucky` unsynced bytes had reached the platter.
@@ -92,6 +165,43 @@ impl FileImage {
         image.resize(image.len().max(end), 0);
         image[self.same..end].copy_from_slice(&self.live[self.same..end]);
         Some(image)
+    }
+}
+
+impl Unsynced {
+    /// Brings the change, or of its sectors those that `fate` says, to an image of the file.
+    fn reach(&self, image: &mut Option<Vec<u8>>, fate: &mut dyn FnMut(usize) -> Fate) {
+        match &self.what {
+            Change::Cut { len } => {
+                if let (Some(image), Fate::Kept) = (image, fate(0)) {
+                    image.truncate(*len);
+                }
+            }
+            Change::Write { offset, bytes } => {
+                let mut rest = bytes.as_slice();
+                let mut at = *offset;
+                while !rest.is_empty() {
+                    let room = SECTOR_BYTES - at % SECTOR_BYTES;
+                    let (piece, after) = rest.split_at(room.min(rest.len()));
+                    put(image, at, piece, fate(at / SECTOR_BYTES));
+                    (at, rest) = (at + piece.len(), after);
+                }
+            }
+        }
+    }
+}
+
+fn put(image: &mut Option<Vec<u8>>, at: usize, piece: &[u8], fate: Fate) {
+    if fate == Fate::Lost {
+        return;
+    }
+    let image = image.get_or_insert_default();
+    let end = at + piece.len();
+    if image.len() < end {
+        image.resize(end, 0);
+    }
+    if fate == Fate::Kept {
+        image[at..end].copy_from_slice(piece);
     }
 }
 
@@ -111,7 +221,8 @@ impl MemoryDisk {
     /// An empty disk that stops taking changes when the fuse blows.
     #[must_use]
     pub fn with_fuse(fuse: Fuse) -> Self {
-        Self { files: Mutex::default(), fuse, syncs_left: AtomicU64::new(u64::MAX) }
+        let (syncs_left, changes) = (AtomicU64::new(u64::MAX), AtomicU64::new(0));
+        Self { files: Mutex::default(), fuse, syncs_left, changes }
     }
 
     /// The disk as a power cut leaves it now: only what was synced.
@@ -126,12 +237,38 @@ impl MemoryDisk {
         let disk = Self::new();
         for (name, file) in self.files.lock().iter() {
             if let Some(image) = file.after_crash(lucky) {
-                let same = image.len();
-                let file = FileImage { live: image.clone(), durable: Some(image), same };
-                disk.files.lock().insert(name.clone(), file);
+                disk.files.lock().insert(name.clone(), FileImage::synced(image));
             }
         }
         disk
+    }
+
+    /// The disk as a power cut leaves it now, if of what was not synced each piece had the fate that is said. File
+    /// by file, and of each file in the order in which it was written.
+    #[must_use]
+    pub fn crashed_by(&self, fate: &mut dyn FnMut(Piece<'_>) -> Fate) -> Self {
+        let disk = Self::new();
+        for (name, file) in self.files.lock().iter() {
+            let mut image = file.durable.clone();
+            for unsynced in &file.unsynced {
+                let change = unsynced.number;
+                unsynced.reach(&mut image, &mut |sector| fate(Piece { file: name, change, sector }));
+            }
+            if let Some(image) = image {
+                disk.files.lock().insert(name.clone(), FileImage::synced(image));
+            }
+        }
+        disk
+    }
+
+    /// The numbers of the changes that are not synced, ascending.
+    #[must_use]
+    pub fn unsynced(&self) -> Vec<u64> {
+        let files = self.files.lock();
+        let mut numbers: Vec<u64> =
+            files.values().flat_map(|file| file.unsynced.iter().map(|change| change.number)).collect();
+        numbers.sort_unstable();
+        numbers
     }
 
     /// The same files, live and durable, on a disk with another fuse: the process ended, the machine did not.
@@ -139,12 +276,18 @@ impl MemoryDisk {
     pub fn reopened(&self, fuse: Fuse) -> Self {
         let disk = Self::with_fuse(fuse);
         disk.files.lock().clone_from(&self.files.lock());
+        disk.changes.store(self.changes.load(Ordering::SeqCst), Ordering::SeqCst);
         disk
     }
 
     /// Lets `count` syncs succeed; every later one fails.
     pub fn fail_syncs_after(&self, count: u64) {
         self.syncs_left.store(count, Ordering::SeqCst);
+    }
+
+    /// The number of the next change.
+    fn next_number(&self) -> u64 {
+        self.changes.fetch_add(1, Ordering::SeqCst)
     }
 
     fn change<T>(&self, name: &str, change: impl FnOnce(&mut FileImage) -> io::Result<T>) -> io::Result<T> {
@@ -188,15 +331,21 @@ impl Disk for MemoryDisk {
     }
 
     fn append(&self, file: &str, bytes: &[u8]) -> io::Result<()> {
+        let number = self.next_number();
         self.change(file, |file| {
-            file.write(file.live.len(), bytes);
+            let offset = file.live.len();
+            file.write(offset, bytes);
+            file.remember(number, Change::Write { offset, bytes: bytes.to_vec() });
             Ok(())
         })
     }
 
     fn write_at(&self, file: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let number = self.next_number();
         self.change(file, |file| {
-            file.write(len_usize(offset), bytes);
+            let offset = len_usize(offset);
+            file.write(offset, bytes);
+            file.remember(number, Change::Write { offset, bytes: bytes.to_vec() });
             Ok(())
         })
     }
@@ -211,12 +360,14 @@ impl Disk for MemoryDisk {
     }
 
     fn cut(&self, file: &str, len: u64) -> io::Result<()> {
+        let number = self.next_number();
         self.change_existing(file, |file| {
             if len > len64(&file.live) {
                 return Err(cut_beyond_end(len, len64(&file.live)));
             }
-            file.live.truncate(len_usize(len));
-            file.same = file.same.min(file.live.len());
+            let len = len_usize(len);
+            file.cut(len);
+            file.remember(number, Change::Cut { len });
             Ok(())
         })
     }

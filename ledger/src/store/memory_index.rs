@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use parking_lot::RwLock;
 
 use super::error::StoreError;
-use super::index::{Index, Row, Visit, assert_batch_fits};
+use super::index::{Index, KeyValue, Row, Visit, assert_batch_fits};
 use super::memory_disk::Fuse;
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -50,11 +50,17 @@ impl MemoryIndex {
     /// The index as a power cut leaves it now, if of the unflushed batches the first `lucky` survive.
     #[must_use]
     pub fn crashed(&self, lucky: usize) -> Self {
+        self.crashed_with(lucky, Fuse::never())
+    }
+
+    /// As [`Self::crashed`], with another fuse.
+    #[must_use]
+    pub fn crashed_with(&self, lucky: usize, fuse: Fuse) -> Self {
         let images = self.images.read();
         let mut rows = images.durable.clone();
         images.unflushed.iter().take(lucky).for_each(|batch| put(&mut rows, batch));
         let images = Images { live: rows.clone(), durable: rows, unflushed: Vec::new() };
-        Self { images: RwLock::new(images), fuse: Fuse::never() }
+        Self { images: RwLock::new(images), fuse }
     }
 
     fn burn(&self) -> Result<(), StoreError> {
@@ -85,6 +91,13 @@ impl Index for MemoryIndex {
         let rows: Vec<_> = of_prefix.map(|(key, value)| (key.clone(), value.clone())).collect();
         drop(images);
         rows.iter().try_for_each(|(key, value)| visit(key, value))
+    }
+
+    fn page(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<KeyValue>, StoreError> {
+        let images = self.images.read();
+        let bounds = (std::ops::Bound::Included(prefix.max(from)), std::ops::Bound::Unbounded);
+        let of_prefix = images.live.range::<[u8], _>(bounds).take_while(|(key, _)| key.starts_with(prefix));
+        Ok(of_prefix.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
     }
 
     fn apply(&self, rows: &[Row]) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use printsy_consensus::Hash;
 
 use super::disk::Disk;
+use super::doubt::Doubt;
 use super::error::StoreError;
 use super::frame::{Head, Kind, MovePayload, split_block};
 use super::note::SyncedNote;
@@ -18,7 +19,7 @@ use super::segment::Segments;
 /// Reads a journal; clones are cheap and may be used from any thread.
 #[derive(Clone, Debug)]
 pub struct JournalReader {
-    segments: Arc<Segments>,
+    pub(super) segments: Arc<Segments>,
 }
 
 /// A block as it was journalled.
@@ -66,8 +67,17 @@ impl JournalReader {
     /// [`StoreError::ForeignGenesis`], [`StoreError::NewerFormat`]; [`StoreError::Damaged`] where the segments do
     /// not follow one another; the disk's.
     pub fn open(disk: Arc<dyn Disk>, genesis: Hash) -> Result<Self, StoreError> {
+        Self::open_synced(disk, genesis, 0)
+    }
+
+    /// As [`Self::open`], for a journal of which somebody else knows that it was synced up to here: what is missing
+    /// before that is damage and no torn tail.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_synced(disk: Arc<dyn Disk>, genesis: Hash, synced: u64) -> Result<Self, StoreError> {
         let (_, noted) = SyncedNote::read(disk.as_ref())?;
-        Ok(Self::new(Arc::new(look(disk, genesis, noted)?)))
+        Ok(Self::new(Arc::new(look(disk, genesis, noted.max(synced))?)))
     }
 
     /// The end of the last commit.
@@ -90,6 +100,14 @@ impl JournalReader {
         let (block, undo) =
             split_block(&payload).ok_or_else(|| segments.damage(position, "no block in the frame"))?;
         Ok(StoredBlock { block: block.to_vec(), undo: undo.to_vec() })
+    }
+
+    /// Notes for the next start that something on this disk is damaged.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn note_doubt(&self, why: &str) -> Result<(), StoreError> {
+        Doubt::note(self.segments.disk.as_ref(), why)
     }
 
     /// The moves from `from` on, which must be the end of a commit (or 0), up to the committed end as it is

@@ -77,8 +77,11 @@ pub(super) fn look(disk: Arc<dyn Disk>, genesis: Hash, noted: u64) -> Result<Seg
 }
 
 /// Refuses another network's journal and a newer program's, by the headers alone; changes nothing. Damage is
-/// for [`recover`] to judge.
-pub(super) fn check_network(disk: &dyn Disk, genesis: &Hash) -> Result<(), StoreError> {
+/// for recovery to judge. To be called before anything else of a datadir is opened: opening writes.
+///
+/// # Errors
+/// [`StoreError::ForeignGenesis`], [`StoreError::NewerFormat`]; the disk's.
+pub fn check_network(disk: &dyn Disk, genesis: &Hash) -> Result<(), StoreError> {
     for base in list_bases(disk)? {
         match check_header(&read_header(disk, base)?.0, genesis, base) {
             Err(StoreError::Damaged { .. }) => {}
@@ -88,7 +91,7 @@ pub(super) fn check_network(disk: &dyn Disk, genesis: &Hash) -> Result<(), Store
     Ok(())
 }
 
-fn list_bases(disk: &dyn Disk) -> Result<Vec<u64>, StoreError> {
+pub(super) fn list_bases(disk: &dyn Disk) -> Result<Vec<u64>, StoreError> {
     let names = disk.list(FOLDER).map_err(|error| StoreError::io("list", FOLDER, error))?;
     Ok(names.iter().filter_map(|name| parse_name(name)).collect())
 }
@@ -163,7 +166,7 @@ fn last_commit(segments: &Segments, from: u64, end: u64, synced: u64) -> Result<
 }
 
 /// Where a segment begins, its header must be sound too; elsewhere there is none.
-fn check_header_at(segments: &Segments, start: u64, end: u64) -> Result<(), StoreError> {
+pub(super) fn check_header_at(segments: &Segments, start: u64, end: u64) -> Result<(), StoreError> {
     if segments.first_frame(start) == start {
         return Ok(());
     }

@@ -111,6 +111,12 @@ impl Segments {
         self.bases.read().last().copied()
     }
 
+    /// The base of the first segment after a position.
+    pub(super) fn next_base(&self, position: u64) -> Option<u64> {
+        let bases = self.bases.read();
+        bases.get(bases.partition_point(|base| *base <= position)).copied()
+    }
+
     /// A new last segment.
     pub(super) fn push(&self, base: u64) {
         self.bases.write().push(base);

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::error::StoreError;
-use super::index::{Index, MAX_BATCH_OPERATIONS, Row, Visit, assert_batch_fits};
+use super::index::{Index, KeyValue, MAX_BATCH_OPERATIONS, Row, Visit, assert_batch_fits};
 
 /// What sled may keep of its pages in memory: the rows that are read often also live in the ledger's own
 /// state, so that a larger cache gains little.
@@ -106,6 +106,18 @@ impl Index for SledIndex {
             visit(&key, &value)?;
         }
         Ok(())
+    }
+
+    fn page(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<KeyValue>, StoreError> {
+        let mut rows = self.db.range::<&[u8], _>(prefix.max(from)..);
+        let mut page = Vec::new();
+        while page.len() < limit {
+            match guarded(|| rows.next().transpose())? {
+                Some((key, value)) if key.starts_with(prefix) => page.push((key.to_vec(), value.to_vec())),
+                _ => break,
+            }
+        }
+        Ok(page)
     }
 
     fn apply(&self, rows: &[Row]) -> Result<(), StoreError> {

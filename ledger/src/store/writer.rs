@@ -133,27 +133,21 @@ impl Writer {
 
     /// Brings the index to a whole state and answers its mark; `None`: it is empty, rebuild it.
     pub(super) fn heal(&self) -> Result<Option<Mark>, StoreError> {
-        let (mark, is_ours) = match self.index.get(&MARK_KEY)? {
-            None => (None, true),
-            Some(row) => match decode_mark(&row, &self.genesis)? {
-                None => (None, false),
-                mark => (mark, true),
-            },
-        };
-        if let Some(redo) = Redo::read(self.disk.as_ref(), &self.genesis)?
-            && is_ours
-            && (redo.base == mark || Some(redo.mark) == mark)
-        {
-            tracing::info!(height = redo.mark.height, rows = redo.rows.len(), "finishing a checkpoint");
-            self.apply(&redo)?;
-            return Ok(Some(redo.mark));
+        match find(self.index.as_ref(), self.disk.as_ref(), &self.genesis)? {
+            Found::Unfinished(redo) => {
+                tracing::info!(height = redo.mark.height, rows = redo.rows.len(), "finishing a checkpoint");
+                self.apply(&redo)?;
+                Ok(Some(redo.mark))
+            }
+            Found::Whole(mark) => {
+                redo::remove(self.disk.as_ref())?;
+                Ok(Some(mark))
+            }
+            Found::Nothing => {
+                self.clear()?;
+                Ok(None)
+            }
         }
-        if mark.is_some() && self.index.get(&HALF_WRITTEN_KEY)?.is_none() {
-            redo::remove(self.disk.as_ref())?;
-            return Ok(mark);
-        }
-        self.clear()?;
-        Ok(None)
     }
 
     /// Empties the index and forgets the redo file, so that no crash leaves a mark above missing rows.
@@ -163,6 +157,39 @@ impl Writer {
         self.index.flush()?;
         self.index.clear()
     }
+}
+
+/// The index's mark; `None` without one, or where it is of another format.
+pub(super) fn read_mark(index: &dyn Index, genesis: &Hash) -> Result<Option<Mark>, StoreError> {
+    index.get(&MARK_KEY)?.map_or(Ok(None), |row| decode_mark(&row, genesis))
+}
+
+/// What a start finds in an index, with the redo file beside it.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A write that was begun: the redo file ends it.
+    Unfinished(Redo<'static>),
+    /// Rows that stand at this mark.
+    Whole(Mark),
+    /// Nothing of use: made again from the journal.
+    Nothing,
+}
+
+/// Finds out what there is, and changes nothing.
+pub(super) fn find(index: &dyn Index, disk: &dyn Disk, genesis: &Hash) -> Result<Found, StoreError> {
+    let (mark, is_ours) = match index.get(&MARK_KEY)? {
+        None => (None, true),
+        Some(row) => match decode_mark(&row, genesis)? {
+            None => (None, false),
+            mark => (mark, true),
+        },
+    };
+    let redo = Redo::read(disk, genesis)?.filter(|_| is_ours);
+    if let Some(redo) = redo.filter(|redo| redo.base == mark || Some(redo.mark) == mark) {
+        return Ok(Found::Unfinished(redo));
+    }
+    let is_half_written = index.get(&HALF_WRITTEN_KEY)?.is_some();
+    Ok(mark.filter(|_| !is_half_written).map_or(Found::Nothing, Found::Whole))
 }
 
 fn encode_mark(genesis: &Hash, mark: &Mark) -> Vec<u8> {

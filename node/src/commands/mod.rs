@@ -4,9 +4,12 @@
 //! [`crate::exit`]. What they do to the chain is the ledger's; here is what people type and see. Reports go to
 //! standard output, everything else to standard error.
 
+pub mod audit;
 pub mod export;
 pub mod import;
+mod other_node;
 pub mod reindex;
+pub mod replay;
 pub mod resolve;
 
 use std::path::{Path, PathBuf};
@@ -16,20 +19,25 @@ use clap::Args;
 use printsy_consensus::Genesis;
 use printsy_ledger::Ledger;
 
+use crate::cli::RunArgs;
+use crate::config::Config;
 use crate::datadir::{Datadir, GivenGenesis};
 use crate::exit::Failure;
-use crate::logging::{self, LogFormat};
+use crate::logging;
 use crate::storage::{self, Storage};
 
-/// Which datadir, and how much is told on the way.
+/// Which datadir, and how much is told on the way: by flag, environment and file, as for `printsyd run`.
 #[derive(Clone, Debug, Args)]
 pub struct OfflineArgs {
     /// The folder of a node that is stopped.
-    #[arg(long, value_name = "FOLDER", env = "PRINTSY_DATADIR")]
-    pub datadir: PathBuf,
+    #[arg(long, value_name = "FOLDER")]
+    pub datadir: Option<String>,
+    /// The configuration; without it, printsyd.toml in the datadir if there is one.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Which events are logged, such as info or info,printsy_ledger=debug.
-    #[arg(long, value_name = "FILTER", default_value = "info")]
-    pub log: String,
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
 }
 
 impl OfflineArgs {
@@ -46,8 +54,15 @@ impl OfflineArgs {
     /// # Errors
     /// As [`OfflineArgs::open`]; exit code 6 where it holds another genesis.
     pub fn open_for(&self, given: Option<GivenGenesis>) -> Result<(Datadir, Arc<Genesis>), Failure> {
-        logging::install(&self.log, LogFormat::Text)?;
-        let (datadir, genesis) = Datadir::open(&self.datadir, given)?;
+        let config = Config::load(&RunArgs {
+            datadir: self.datadir.clone(),
+            config: self.config.clone(),
+            log: self.log.clone(),
+            ..RunArgs::default()
+        })?;
+        logging::install(&config.log.filter, config.log.format)?;
+        let path = config.datadir.expect("only `--dev` goes without a datadir");
+        let (datadir, genesis) = Datadir::open(&path, given)?;
         Ok((datadir, Arc::new(genesis)))
     }
 }
@@ -55,7 +70,7 @@ impl OfflineArgs {
 /// Opens the ledger of a stopped node. The orders that wait are kept for the next start at once, so that a command
 /// which is interrupted loses none.
 fn open_ledger(genesis: Arc<Genesis>, datadir: &Path) -> Result<Ledger, Failure> {
-    let (ledger, _) = storage::open(genesis, &Storage::Datadir(datadir.to_owned()))?;
+    let (ledger, _) = storage::open(genesis, &Storage::Datadir(datadir.to_owned()), false)?;
     ledger.close()?;
     Ok(ledger)
 }

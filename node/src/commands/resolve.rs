@@ -10,11 +10,9 @@ use std::sync::Arc;
 use clap::Args;
 use printsy_consensus::{Genesis, Hash, Work};
 use printsy_ledger::{Reader, Retreat, RetreatError};
-use printsy_rpc::block::{BlockSelector, GetHeader, GetHeaderParams, HeaderInfo};
-use printsy_rpc::chain::GetChain;
-use printsy_rpc::text::Height;
-use printsy_rpc::{Client, ClientError, NoParams, RpcReason};
+use printsy_rpc::block::BlockSelector;
 
+use super::other_node::{self, OtherNode};
 use super::{OfflineArgs, open_ledger};
 use crate::exit::Failure;
 
@@ -87,10 +85,7 @@ impl ResolveArgs {
                 ))),
             };
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime =
-            runtime.map_err(|error| Failure::Runtime(format!("cannot start the runtime: {error}")))?;
-        let other = runtime.block_on(ask(url, &self.to, genesis, reader))?;
+        let other = other_node::run(ask(url, &self.to, genesis, reader))?;
         let common = own_id(reader, other.common)?;
         Ok((common, Some(other)))
     }
@@ -145,57 +140,22 @@ fn describe(retreat: &Retreat, other: Option<&Other>) -> String {
 
 /// Asks a node for its chain, and finds by bisection where it parts from ours.
 async fn ask(url: &str, wanted: &Hash, genesis: &Genesis, reader: &Reader) -> Result<Other, Failure> {
-    let client = Client::new(url).map_err(told)?;
-    let chain = client.call::<GetChain>(&NoParams {}).await.map_err(told)?;
-    if Hash::from(chain.genesis) != genesis.hash() {
-        return Err(Failure::Foreign(format!(
-            "{url} is a node of {} (genesis {}), and the datadir is of another network",
-            chain.network, chain.genesis
-        )));
-    }
-    let selector = BlockSelector::Hash((*wanted).into());
-    let header = header(&client, selector).await?.filter(|header| header.confirmations > 0);
+    let node = OtherNode::new(url)?;
+    let chain = node.chain(genesis).await?;
+    let header = node.header(BlockSelector::Hash((*wanted).into())).await?;
     let header = header.ok_or_else(|| {
         Failure::Usage(format!("{wanted} is no block of the chain of {url}; nothing was changed"))
     })?;
-    let (mut common, mut high) = (0, header.height.min(reader.snapshot().tip.height()));
-    while common < high {
-        let middle = high - (high - common) / 2;
-        if has(&client, middle, &own_id(reader, middle)?).await? {
-            common = middle;
-        } else {
-            high = middle - 1;
-        }
-    }
+    let top = header.height.min(reader.snapshot().tip.height());
+    let common = node.last_common(top, |height| own_id(reader, height)).await?;
+    let common = common.ok_or_else(|| {
+        Failure::Runtime(format!("the chain of {url} does not stand still: try again; nothing was changed"))
+    })?;
     Ok(Other { height: chain.tip.height, work: Work::from_be_bytes(chain.work.0), common })
-}
-
-/// Whether the other node's chain has this block at this height.
-async fn has(client: &Client, height: u64, id: &Hash) -> Result<bool, Failure> {
-    let height = Height::try_from(height).map_err(Failure::Runtime)?;
-    let header = header(client, BlockSelector::Height(height)).await?;
-    Ok(header.is_some_and(|header| Hash::from(header.hash) == *id))
-}
-
-async fn header(client: &Client, block: BlockSelector) -> Result<Option<HeaderInfo>, Failure> {
-    match client.call::<GetHeader>(&GetHeaderParams { block }).await {
-        Err(ClientError::Refused(error)) if error.reason() == Some(RpcReason::NotFound) => Ok(None),
-        answer => answer.map(Some).map_err(told),
-    }
 }
 
 fn own_id(reader: &Reader, height: u64) -> Result<Hash, Failure> {
     let record = reader.header_at(height)?;
     let record = record.ok_or(printsy_ledger::LedgerError::MissingBlock { id: Hash::ZERO, height })?;
     Ok(record.signed.header.id())
-}
-
-fn told(error: ClientError) -> Failure {
-    match error {
-        error @ ClientError::Url { .. } => Failure::Usage(error.to_string()),
-        ClientError::Unreachable { url, why } => {
-            Failure::Runtime(format!("no node answers at {url} ({why}); nothing was changed"))
-        }
-        error => Failure::Runtime(format!("{error}; nothing was changed")),
-    }
 }

@@ -14,6 +14,12 @@ pub(super) const DEFAULT_LOG_FILTER: &str = "info,libp2p_gossipsub=error,libp2p_
 /// The most connections from others that can be configured: each costs a file and some 100 kB.
 pub(super) const MOST_INBOUND: u64 = 10_000;
 
+/// How many MiB must be free when nobody says: minutes of full blocks, the index's redo file and sled's own needs.
+pub(super) const DEFAULT_MIN_FREE_MIB: u64 = 512;
+
+/// The most MiB that can be asked to be free: a TiB.
+pub(super) const MOST_MIN_FREE_MIB: u64 = 1 << 20;
+
 /// What prefix a variable of ours has.
 pub(super) const VARIABLE_PREFIX: &str = "PRINTSY_";
 
@@ -191,6 +197,28 @@ pub static DATADIR: Key = Key {
     about: "Where the node keeps everything; when not given, $XDG_DATA_HOME/printsy/node or ~/.local/share/printsy/node.",
 };
 
+/// storage.min_free_mib
+pub static MIN_FREE: Key = Key {
+    name: "storage.min_free_mib",
+    flag: None,
+    shape: Shape::Whole,
+    expects: "a whole number from 0 to 1048576",
+    default: Some("512"),
+    example: "",
+    about: "With less than this many MiB free on the datadir's disk the node takes no orders and does not mine; 0: never mind.",
+};
+
+/// chain.exit_on_conflict
+pub static EXIT_ON_CONFLICT: Key = Key {
+    name: "chain.exit_on_conflict",
+    flag: None,
+    shape: Shape::Switch,
+    expects: "true or false",
+    default: Some("false"),
+    example: "",
+    about: "Whether the node ends (exit code 9) when a peer proves a heavier chain that leaves what is final here.",
+};
+
 /// log.filter
 pub static LOG_FILTER: Key = Key {
     name: "log.filter",
@@ -214,7 +242,7 @@ pub static LOG_FORMAT: Key = Key {
 };
 
 /// Every key, in the order of the file that `init` writes; a section's keys stand together.
-pub static KEYS: [&Key; 13] = [
+pub static KEYS: [&Key; 15] = [
     &LISTEN,
     &BOOTNODES,
     &GENESIS,
@@ -226,6 +254,8 @@ pub static KEYS: [&Key; 13] = [
     &THREADS,
     &SOLO,
     &DATADIR,
+    &MIN_FREE,
+    &EXIT_ON_CONFLICT,
     &LOG_FILTER,
     &LOG_FORMAT,
 ];

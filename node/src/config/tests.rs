@@ -33,6 +33,7 @@ fn nothing_given_is_the_defaults() {
     assert_eq!(config.network.bootnodes, [""; 0]);
     assert_eq!(config.rpc_listen.to_string(), DEFAULT_RPC_LISTEN);
     assert_eq!(config.mining, None);
+    assert_eq!((config.min_free_bytes, config.on_conflict), (512 << 20, OnConflict::Stay));
     assert_eq!(config.log, LogConfig { filter: keys::DEFAULT_LOG_FILTER.into(), format: LogFormat::Text });
 }
 
@@ -83,6 +84,16 @@ fn flag_beats_variable_beats_file_beats_default() {
     assert_eq!(port(resolve(&RunArgs::default(), &[], text).unwrap()), 1);
     assert_eq!(port(resolve(&RunArgs::default(), &variables, text).unwrap()), 2);
     assert_eq!(port(resolve(&flag, &variables, text).unwrap()), 3);
+}
+
+#[test]
+fn room_and_conflict_are_as_they_are_told() {
+    let text = "[storage]\nmin_free_mib = 3\n[chain]\nexit_on_conflict = true";
+    let config = resolve(&RunArgs::default(), &[], text).unwrap();
+    assert_eq!((config.min_free_bytes, config.on_conflict), (3 << 20, OnConflict::End));
+    let variables = [("PRINTSY_STORAGE__MIN_FREE_MIB", "0"), ("PRINTSY_CHAIN__EXIT_ON_CONFLICT", "false")];
+    let config = resolve(&RunArgs::default(), &variables, text).unwrap();
+    assert_eq!((config.min_free_bytes, config.on_conflict), (0, OnConflict::Stay));
 }
 
 #[test]
@@ -148,6 +159,11 @@ fn a_bad_value_names_key_place_and_expectation() {
         ("[mining]\nenabled = \"yes\"", "mining.enabled: expected true or false, got \"yes\""),
         ("[mining]\nthreads = 0", "mining.threads: expected a whole number from 1 to 1024"),
         ("[mining]\nkey = \"dev:\"", "mining.key: expected"),
+        (
+            "[storage]\nmin_free_mib = 1048577",
+            "storage.min_free_mib: expected a whole number from 0 to 1048576",
+        ),
+        ("[chain]\nexit_on_conflict = 1", "chain.exit_on_conflict: expected true or false"),
         ("[log]\nformat = \"xml\"", "log.format: expected text or json"),
         ("[log]\nfilter = \"a=b=c\"", "log.filter: expected a filter"),
         ("[log]\nfilter = 1e3", "log.filter: expected"),

@@ -114,7 +114,7 @@ impl Core {
                 (BlockVerdict::UnknownParent, Some(Rule::H2))
             }
             InsertError::Header(error) => (BlockVerdict::Refused, Some(error.rule())),
-            InsertError::Full => (BlockVerdict::UnknownParent, None),
+            InsertError::Full | InsertError::LeavesFinal { .. } => (BlockVerdict::UnknownParent, None),
         };
         self.answer(block.id(), verdict, rule, Some(error.to_string()))
     }
@@ -222,12 +222,17 @@ impl Core {
                     _ => {}
                 }
             }
-            Err(InsertError::Full) => self.effects.push(Effect::Verdict(from.message, Verdict::Ignore)),
+            Err(InsertError::Full | InsertError::LeavesFinal { .. }) => {
+                self.effects.push(Effect::Verdict(from.message, Verdict::Ignore));
+            }
         }
         Ok(())
     }
 
     fn judge_announcement(&mut self, from: Gossiped, error: &HeaderError) {
+        if matches!(error, HeaderError::Version { .. }) && error.fault() == Fault::Nobody {
+            self.note_newer(from.peer, error);
+        }
         let verdict = match error.fault() {
             Fault::Nobody => Verdict::Ignore,
             Fault::Sender | Fault::Block => Verdict::Reject,
@@ -264,6 +269,11 @@ impl Core {
     pub(super) fn make_template(&mut self, ticket: Ticket, miner: PublicKey) -> Result<(), LedgerError> {
         if self.sync_state().is_syncing() {
             self.effects.push(Effect::TemplateAnswer(ticket, Err(TemplateRefusal::Syncing)));
+            return Ok(());
+        }
+        if let Some(room) = self.low_room() {
+            let refusal = TemplateRefusal::Storage(room.to_string());
+            self.effects.push(Effect::TemplateAnswer(ticket, Err(refusal)));
             return Ok(());
         }
         let answer = match self.ledger.template(miner, self.now) {

@@ -12,6 +12,8 @@ use printsy_consensus::{
 use printsy_ledger::{AdmitError, Admitted, Template, Tip};
 use printsy_p2p::{MessageKey, Misbehaviour, PeerKey, Request, RequestFailure, RequestKey, Status, Verdict};
 
+use super::room::Room;
+
 /// Names a caller on this machine who waits for an answer; numbered by the driver, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
@@ -84,6 +86,8 @@ pub enum PeerAnswer {
 pub enum Event {
     /// Time passed.
     Tick,
+    /// A look at the datadir's file system.
+    Room(Room),
     /// The node stops: nothing after this is looked at.
     Stop,
     /// Orders, checked.
@@ -173,7 +177,7 @@ pub enum OrderRefusal {
     /// A peer has proved more header work: this node does not yet have the chain.
     #[error("this node is syncing and will not take orders yet")]
     Syncing,
-    /// The index is too far behind, or failed.
+    /// The disk is nearly full, or the index is too far behind, or failed.
     #[error("this node stopped taking orders: {0}")]
     Storage(String),
 }
@@ -222,6 +226,9 @@ pub enum TemplateRefusal {
     /// This node does not yet have the chain.
     #[error("this node is syncing")]
     Syncing,
+    /// There is too little room for blocks on its disk.
+    #[error("this node makes no templates: {0}")]
+    Storage(String),
 }
 
 /// What is to be done.
@@ -249,4 +256,6 @@ pub enum Effect {
     MempoolChanged,
     /// A peer came or went.
     PeersChanged,
+    /// The disk is nearly full, or has room again.
+    StorageChanged,
 }

@@ -8,16 +8,20 @@
 //! - `orders`: the way of a transaction
 //! - `blocks`: the way of a block, whoever brought it
 //! - `sync`: headers first; `fetch`: then bodies, from several peers at once
+//! - `alarm`: a peer's heavier chain that leaves what is final here
 //! - `peers`: what this node knows of each peer
+//! - `room`: orders and mining end before the disk does
 //!
 //! Checking in isolation (bytes, signatures) happened before: events carry what was checked, or who sent what
 //! could not be.
 
+mod alarm;
 mod blocks;
 mod event;
 mod fetch;
 mod orders;
 mod peers;
+mod room;
 mod sync;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,21 +29,27 @@ use std::collections::{BTreeMap, BTreeSet};
 use printsy_consensus::{CheckedTransaction, Hash};
 use printsy_ledger::{Ledger, LedgerError};
 
+pub use alarm::{Alarms, Conflict};
 pub use event::{
     BlockAnswer, BlockSource, BlockVerdict, Bodies, Effect, Event, Gossiped, OrderAnswer, OrderRefusal,
     OrderSource, OrdersFailure, PeerAnswer, TemplateAnswer, TemplateRefusal, Ticket,
 };
+pub use room::Room;
 pub use sync::SyncState;
 
 use blocks::{Announced, Held};
 use fetch::Plan;
 use peers::Peers;
+use room::Guard;
 use sync::{Progress, Requests};
 
 use crate::metrics::Metrics;
 
 /// How many rows the index may lag behind the journal before orders are refused: minutes of full blocks.
 pub const MAX_INDEX_LAG_ROWS: usize = 2_000_000;
+
+/// How often a tick takes blocks that a repair set aside, so that other events get their turn.
+const REPAIR_ROUNDS: usize = 4;
 
 /// The node's state machine.
 #[derive(Debug)]
@@ -50,6 +60,9 @@ pub struct Core {
     held: Held,
     plan: Plan,
     progress: Progress,
+    guard: Guard,
+    /// The alarms that stood after the last event.
+    alarms: Alarms,
     /// Headers by miners that the tip does not know.
     strangers: BTreeSet<Hash>,
     /// Announcements whose block is on its way.
@@ -71,6 +84,8 @@ impl Core {
             held: Held::default(),
             plan: Plan::default(),
             progress: Progress::default(),
+            guard: Guard::default(),
+            alarms: Alarms::default(),
             strangers: BTreeSet::new(),
             announced: BTreeMap::new(),
             now: 0,
@@ -95,6 +110,7 @@ impl Core {
         self.now = now;
         match event {
             Event::Tick => self.tick()?,
+            Event::Room(room) => self.take_room(room),
             Event::Stop => {}
             Event::Orders { source, orders } => self.take_orders(source, orders),
             Event::BadOrders { source, failure } => self.refuse_orders(source, failure),
@@ -114,6 +130,9 @@ impl Core {
 
     /// Time passed: what was held may be due, what was asked may be late, own orders may need saying again.
     fn tick(&mut self) -> Result<(), LedgerError> {
+        self.repair()?;
+        // Where the index ended nothing will do but a new start, and whoever starts nodes again should know.
+        self.ledger.check_index()?;
         self.release_held()?;
         let mut due = self.ledger.due_orders(self.now);
         if !due.is_empty() {
@@ -125,9 +144,21 @@ impl Core {
         self.forget_late_announcements();
         self.peers.forget_lacking(self.now);
         self.retry_headers();
+        self.judge_alarms();
         self.watch_progress();
         self.ledger.settle(!self.sync_state().is_syncing());
         self.schedule();
+        Ok(())
+    }
+
+    /// Takes what a repair of the journal set aside, as far as it leads now.
+    fn repair(&mut self) -> Result<(), LedgerError> {
+        for _ in 0..REPAIR_ROUNDS {
+            if !self.ledger.feed_salvage()? {
+                break;
+            }
+            self.advance()?;
+        }
         Ok(())
     }
 
@@ -138,5 +169,6 @@ impl Core {
         self.metrics.mempool(self.ledger.mempool().len(), self.ledger.mempool().bytes());
         self.metrics.ledger(self.ledger.index_lag(), self.ledger.tree().len());
         self.metrics.templated(self.ledger.templated_orders());
+        self.watch_alarms();
     }
 }

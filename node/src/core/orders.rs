@@ -48,9 +48,12 @@ impl Core {
     }
 
     /// Whether this node may judge orders at all.
-    fn accepts_orders(&self) -> Result<(), OrderRefusal> {
+    pub(super) fn accepts_orders(&self) -> Result<(), OrderRefusal> {
         if self.sync_state().is_syncing() {
             return Err(OrderRefusal::Syncing);
+        }
+        if let Some(room) = self.low_room() {
+            return Err(OrderRefusal::Storage(room.to_string()));
         }
         if let Some(failure) = self.ledger.index_failure() {
             return Err(OrderRefusal::Storage(format!("the index failed: {failure}")));

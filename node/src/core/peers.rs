@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use printsy_consensus::{Hash, Work};
 use printsy_p2p::{PeerKey, RequestKey};
 
+use super::alarm::{Conflict, Survey};
+
 /// How many blocks a peer is remembered to lack at the most.
 const MAX_LACKING: usize = 256;
 /// How many of a peer's announcements are remembered at the most.
@@ -30,8 +32,14 @@ pub(super) struct Peer {
     shown: VecDeque<Hash>,
     /// How often in a row it failed to give bodies.
     pub(super) failures: u32,
-    /// Whether the operator was told that its chain leaves a final block of ours.
-    pub(super) is_alarmed: bool,
+    /// The chain it has, where that leaves our final block and is proved to have more work.
+    pub(super) conflict: Option<Conflict>,
+    /// How far its branch was followed, while it is.
+    pub(super) survey: Option<Survey>,
+    /// When its branch may be looked at again, ms.
+    pub(super) survey_at: u64,
+    /// Whether it follows rules newer than this program's.
+    pub(super) is_newer: bool,
     /// When it may be asked for bodies again, ms.
     pub(super) not_before: u64,
     /// Orders it has pending that are still to be asked for.

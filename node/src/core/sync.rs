@@ -28,9 +28,10 @@ const HEADERS_AGAIN_AFTER_MS: u64 = 5_000;
 const SYNCING_AHEAD: u64 = 8;
 
 /// Where the node stands in following the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncState {
     /// No peer has proved more header work.
+    #[default]
     Synced,
     /// A peer has: bodies up to `best` are being fetched.
     Syncing {
@@ -62,6 +63,8 @@ pub(super) enum Asked {
     Status,
     Headers,
     Bodies(Vec<Hash>),
+    /// Headers of a branch that leaves our final block.
+    Branch,
     Pending,
     Orders,
 }
@@ -79,6 +82,9 @@ impl Core {
     /// else a miner that withholds a few blocks would stop every node from taking orders.
     #[must_use]
     pub fn sync_state(&self) -> SyncState {
+        if let Some(best) = self.ledger.repairing_to() {
+            return SyncState::Syncing { best };
+        }
         match self.headers_ahead() {
             Some(best) if !self.progress.is_stalled => SyncState::Syncing { best },
             _ => SyncState::Synced,
@@ -120,7 +126,7 @@ impl Core {
         self.ask(peer, Asked::Pending, Request::Pending);
     }
 
-    fn status(&self) -> Status {
+    pub(super) fn status(&self) -> Status {
         let tip = self.ledger.tip();
         Status {
             genesis: self.ledger.genesis().hash(),
@@ -185,8 +191,10 @@ impl Core {
     pub(super) fn retry_headers(&mut self) {
         let now = self.now;
         let best = self.ledger.tree().work(&self.ledger.tree().best()).unwrap_or_default();
-        let claims =
-            |(_, peer): &(PeerKey, &super::peers::Peer)| peer.work > best && now >= peer.ask_headers_at;
+        // What a chain in conflict has is followed by its alarm.
+        let claims = |(_, peer): &(PeerKey, &super::peers::Peer)| {
+            peer.work > best && peer.conflict.is_none() && now >= peer.ask_headers_at
+        };
         let due: Vec<PeerKey> = self.peers.iter().filter(claims).map(|(key, _)| key).collect();
         for key in due {
             if let Some(peer) = self.peers.get_mut(key) {
@@ -239,6 +247,8 @@ impl Core {
             (Asked::Headers, PeerAnswer::Headers(headers, wrong)) => {
                 self.take_headers(peer, &headers, wrong);
             }
+            (Asked::Branch, PeerAnswer::Headers(headers, wrong)) => self.take_branch(peer, &headers, wrong),
+            (Asked::Branch, _) => self.miss_branch(peer),
             (Asked::Bodies(ids), PeerAnswer::Bodies(bodies)) => self.take_bodies(peer, &ids, bodies)?,
             (Asked::Pending, PeerAnswer::Pending(txids)) => self.take_pending(peer, txids),
             (Asked::Bodies(ids), PeerAnswer::Failed(failure)) => self.miss_bodies(peer, &ids, failure),
@@ -255,7 +265,7 @@ impl Core {
             self.peers.has_header(peer, header.id(), header.header().height);
             match self.insert_answered(header) {
                 Ok(inserted) => any_new |= inserted == Inserted::New,
-                Err(InsertError::Full) => return,
+                Err(InsertError::Full | InsertError::LeavesFinal { .. }) => return,
                 Err(InsertError::Header(error)) => return self.blame_header(peer, &error),
             }
         }
@@ -268,28 +278,6 @@ impl Core {
                 self.ask(peer, Asked::Headers, Request::Headers { locator, stop: Hash::ZERO });
             }
             _ => {}
-        }
-    }
-
-    /// A header that cannot be placed and is nobody's fault may still be news for the operator: a chain that claims
-    /// more work but does not hold the final block of ours, or a version this program does not know. Once a peer.
-    fn alarm(&mut self, key: PeerKey, error: &HeaderError) {
-        let best = self.ledger.tree().work(&self.ledger.tree().best()).unwrap_or_default();
-        let final_height = self.ledger.final_height();
-        let Some(peer) = self.peers.get_mut(key) else { return };
-        let conflicts = matches!(error, HeaderError::UnknownParent { .. }) && peer.work > best;
-        let is_newer = matches!(error, HeaderError::Version { .. });
-        if (conflicts || is_newer) && !std::mem::replace(&mut peer.is_alarmed, true) {
-            self.metrics.alarm();
-            if conflicts {
-                tracing::error!(
-                    peer = key.0,
-                    final_height,
-                    "a peer claims a chain of more work that does not hold this node's final block; staying"
-                );
-            } else {
-                tracing::error!(peer = key.0, %error, "a peer follows newer rules; staying: look for an update");
-            }
         }
     }
 
@@ -318,19 +306,23 @@ impl Core {
         });
     }
 
-    fn blame_header(&mut self, peer: PeerKey, error: &HeaderError) {
+    pub(super) fn blame_header(&mut self, peer: PeerKey, error: &HeaderError) {
         match error.fault() {
             Fault::Sender | Fault::Block => {
                 tracing::warn!(peer = peer.0, %error, "a peer sent a header that breaks a rule");
                 self.effects.push(Effect::Report(peer, Misbehaviour::InvalidBlock));
             }
-            Fault::Nobody => self.alarm(peer, error),
+            Fault::Nobody => match error {
+                HeaderError::UnknownParent { .. } => self.suspect(peer),
+                HeaderError::Version { .. } => self.note_newer(peer, error),
+                _ => {}
+            },
         }
     }
 
     /// Asks for orders a peer has pending and this node does not, a request at a time.
     fn take_pending(&mut self, key: PeerKey, txids: Vec<Hash>) {
-        if self.sync_state().is_syncing() {
+        if self.accepts_orders().is_err() {
             return;
         }
         let unknown = txids.into_iter().filter(|txid| self.ledger.mempool().get(txid).is_none());

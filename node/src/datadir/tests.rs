@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::dev;
+use crate::guard::DatadirLost;
 
 fn solo() -> GivenGenesis {
     GivenGenesis::built_in(dev::genesis(), "the test")
@@ -146,4 +147,74 @@ fn a_bad_genesis_names_its_file_and_rule() {
     assert!(refused.to_string().contains("g.json: G1:"), "{refused}");
     let missing = GivenGenesis::read(&folder.path().join("none")).unwrap_err();
     assert_eq!(missing.code(), 3);
+}
+
+#[test]
+fn a_datadir_has_one_user_under_any_of_its_names() {
+    let folder = TempDir::new().unwrap();
+    let (path, link, moved) =
+        (folder.path().join("node"), folder.path().join("link"), folder.path().join("moved"));
+    let (held, _) = Datadir::open(&path, Some(solo())).unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert_eq!(Datadir::open(&link, None).unwrap_err().code(), 4);
+    fs::rename(&path, &moved).unwrap();
+    assert_eq!(Datadir::open(&moved, None).unwrap_err().code(), 4);
+    drop(held);
+    Datadir::open(&moved, None).unwrap();
+}
+
+#[test]
+fn the_guard_tells_whether_the_datadir_is_the_one_that_was_locked() {
+    let folder = TempDir::new().unwrap();
+    let (path, aside) = (folder.path().join("node"), folder.path().join("aside"));
+    let (datadir, _) = Datadir::open(&path, Some(solo())).unwrap();
+    let guard = datadir.guard(7).unwrap();
+    let room = guard.look().unwrap();
+    assert!(room.free_bytes > 0 && room.least_bytes == 7, "{room:?}");
+    let gone = DatadirLost::Gone { path: path.clone() };
+    let replaced = DatadirLost::Replaced { path: path.clone() };
+    fs::rename(&path, &aside).unwrap();
+    assert_eq!(guard.look(), Err(gone.clone()));
+    fs::create_dir(&path).unwrap();
+    assert_eq!(guard.look(), Err(gone.clone()));
+    fs::write(path.join(LOCK_FILE), "").unwrap();
+    assert_eq!(guard.look(), Err(replaced.clone()));
+    fs::remove_dir_all(&path).unwrap();
+    fs::write(&path, "").unwrap();
+    assert_eq!(guard.look(), Err(gone.clone()));
+    fs::remove_file(&path).unwrap();
+    fs::rename(&aside, &path).unwrap();
+    assert_eq!(guard.look().unwrap().least_bytes, 7, "put back, it is as good as ever");
+    // Removed and made again: the number of a file that is still open is given to no other.
+    for _ in 0..3 {
+        fs::remove_file(path.join(LOCK_FILE)).unwrap();
+        fs::write(path.join(LOCK_FILE), "").unwrap();
+        assert_eq!(guard.look(), Err(replaced.clone()));
+    }
+    for lost in [gone, replaced, DatadirLost::ReadOnly { path: path.clone() }] {
+        let failure = Failure::from(lost);
+        assert_eq!(failure.code(), 1);
+        assert!(failure.to_string().contains("start again"), "{failure}");
+    }
+}
+
+#[test]
+fn a_datadir_that_cannot_be_is_refused_and_nothing_is_made() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "kept").unwrap();
+    assert_eq!(Datadir::open(&file, Some(solo())).unwrap_err().code(), 3);
+    assert_eq!(Datadir::lock(&file).unwrap_err().code(), 3);
+    assert_eq!(Datadir::open(&file.join("node"), Some(solo())).unwrap_err().code(), 1);
+    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+    let locked = folder.path().join("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o500)).unwrap();
+    // For root there is no such thing.
+    if fs::write(locked.join("probe"), "").is_err() {
+        let refused = Datadir::open(&locked, Some(solo())).unwrap_err();
+        assert_eq!(refused.code(), 1);
+        assert!(refused.to_string().contains("must belong to the user"), "{refused}");
+        assert!(contents(&locked).is_empty());
+    }
 }

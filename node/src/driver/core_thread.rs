@@ -11,27 +11,39 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::core::{Core, Effect, Event, Ticket};
 use crate::handle::{NodeHandle, Waiting};
+use crate::node::NodeError;
 
 /// How many events wait for the core at the most; beyond it their senders wait.
 pub(crate) const EVENT_QUEUE: usize = 1_024;
+
+/// What a node does when a peer proves a heavier chain that leaves what is final here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnConflict {
+    /// It raises the alarm and goes on with its own chain.
+    #[default]
+    Stay,
+    /// It raises the alarm and ends, for whoever must not go on with a chain that is in doubt.
+    End,
+}
 
 /// The running core.
 #[derive(Debug)]
 pub(crate) struct CoreThread {
     thread: JoinHandle<()>,
-    ended: oneshot::Receiver<Result<(), LedgerError>>,
+    /// None once it was told.
+    ended: Option<oneshot::Receiver<Result<(), NodeError>>>,
 }
 
 impl CoreThread {
-    /// Ends when the core does: because it was told to stop, or because it must.
+    /// Ends when the core does: because it was told to stop, or because it must. Why is told once.
     ///
     /// # Errors
     /// The node's own trouble. A panic of the core ends the process, since its state may be half changed.
-    pub(crate) async fn ended(&mut self) -> Result<(), LedgerError> {
-        match (&mut self.ended).await {
-            Ok(result) => result,
-            Err(_) => Err(LedgerError::Panicked),
-        }
+    pub(crate) async fn ended(&mut self) -> Result<(), NodeError> {
+        let Some(ended) = &mut self.ended else { return Ok(()) };
+        let result = ended.await;
+        self.ended = None;
+        result.unwrap_or(Err(LedgerError::Panicked.into()))
     }
 
     /// Waits for the thread itself.
@@ -50,28 +62,44 @@ pub(crate) fn spawn(
     core: Core,
     events: mpsc::Receiver<Event>,
     node: NodeHandle,
+    on_conflict: OnConflict,
 ) -> std::io::Result<CoreThread> {
     let (sender, ended) = oneshot::channel();
     let thread = std::thread::Builder::new().name("core".to_owned()).spawn(move || {
-        let result = run(core, events, &node);
+        let result = run(core, events, &node, on_conflict);
+        if let Err(NodeError::Ledger(error)) = &result {
+            node.doubt(error);
+        }
         // Callers whose answers will never come are told so.
         *node.shared.waiting.lock() = Waiting::default();
         // Nobody listens once the node was told to stop.
         let _ = sender.send(result);
     })?;
-    Ok(CoreThread { thread, ended })
+    Ok(CoreThread { thread, ended: Some(ended) })
 }
 
-fn run(mut core: Core, mut events: mpsc::Receiver<Event>, node: &NodeHandle) -> Result<(), LedgerError> {
+fn run(
+    mut core: Core,
+    mut events: mpsc::Receiver<Event>,
+    node: &NodeHandle,
+    on_conflict: OnConflict,
+) -> Result<(), NodeError> {
     while let Some(event) = events.blocking_recv().filter(|event| !matches!(event, Event::Stop)) {
         let effects = core.handle(event, node.clock().now())?;
-        let state = core.sync_state();
-        node.shared.sync.send_if_modified(|shown| std::mem::replace(shown, state) != state);
+        // What the effects would tell is kept nowhere.
+        if let Some(lost) = node.lost_datadir() {
+            return Err(lost.clone().into());
+        }
+        node.show(&core);
         for effect in effects {
             carry_out(node, effect);
         }
+        if let Some(conflict) = core.alarms().conflict.filter(|_| on_conflict == OnConflict::End) {
+            core.ledger().close().map_err(LedgerError::from)?;
+            return Err(NodeError::Conflict(conflict));
+        }
     }
-    core.ledger().close().map_err(LedgerError::from)
+    Ok(core.ledger().close().map_err(LedgerError::from)?)
 }
 
 fn carry_out(node: &NodeHandle, effect: Effect) {
@@ -91,7 +119,7 @@ fn carry_out(node: &NodeHandle, effect: Effect) {
         Effect::TemplateAnswer(ticket, result) => {
             answer(&mut node.shared.waiting.lock().templates, ticket, result);
         }
-        Effect::TipMoved | Effect::MempoolChanged | Effect::PeersChanged => {
+        Effect::TipMoved | Effect::MempoolChanged | Effect::PeersChanged | Effect::StorageChanged => {
             node.shared.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
         }
     }

@@ -109,7 +109,12 @@ impl Driver {
     async fn wait_after(&mut self, mut changes: watch::Receiver<u64>, refusal: &TemplateRefusal) {
         let said = refusal.to_string();
         if self.last_refusal.as_ref() != Some(&said) {
-            tracing::warn!(%refusal, "not mining now; a key is registered by `printsy register-miner`");
+            match refusal {
+                TemplateRefusal::Miner(_) => {
+                    tracing::warn!(%refusal, "not mining now; a key is registered by `printsy register-miner`");
+                }
+                _ => tracing::warn!(%refusal, "not mining now"),
+            }
             self.last_refusal = Some(said);
         }
         tokio::select! {
@@ -147,7 +152,8 @@ impl Driver {
                 _ = self.stop.changed() => { stopping = true; cancel.cancel(); }
                 changed = changes.changed(), if !cancel.is_cancelled() => {
                     let moved = self.node.reader().snapshot().tip.id() != template.header.parent;
-                    if moved || changed.is_err() || Instant::now() >= renew_at {
+                    let is_low = self.node.low_room().is_some();
+                    if moved || is_low || changed.is_err() || Instant::now() >= renew_at {
                         cancel.cancel();
                     }
                 }

@@ -34,6 +34,7 @@ pub(crate) fn answer_request(
         Ok(response) => network.respond(reply, response),
         Err(error) => {
             tracing::error!(%error, "a peer's request could not be answered");
+            node.doubt(&error);
             network.refuse(reply);
         }
     }
@@ -53,15 +54,19 @@ fn own_status(reader: &Reader) -> Response {
 
 /// The headers after the first id of the locator that is on the chain; after genesis where none is.
 fn headers(reader: &Reader, locator: &[Hash], stop: &Hash) -> Result<Response, LedgerError> {
-    let mut from = 0;
-    for id in locator {
-        if let Some(height) = reader.height_on_chain(id)? {
-            from = height;
-            break;
+    // At one moment, so that the headers do follow the locator's id.
+    let records = reader.at_one_moment(|now| {
+        let mut from = 0;
+        for id in locator {
+            if let Some(height) = now.height_on_chain(id)? {
+                from = height;
+                break;
+            }
         }
-    }
+        now.headers_from(from.saturating_add(1), MAX_HEADERS)
+    })?;
     let mut headers = Vec::new();
-    for record in reader.headers_from(from.saturating_add(1), MAX_HEADERS)? {
+    for record in records {
         headers.push(record.signed);
         if record.signed.header.id() == *stop {
             break;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use printsy_consensus::{Block, EMPTY_BLOCK_BYTES, Hash, SignedHeader, codec};
-use printsy_ledger::{LedgerError, Reader};
+use printsy_ledger::{LedgerError, Reader, Snapshot, StoredBlock};
 use printsy_rpc::block::{
     BlockInfo, BlockSelector, GetBlock, GetBlockParams, GetHeader, GetHeaderParams, HeaderInfo, Transactions,
     Verbosity,
@@ -42,21 +42,22 @@ fn unknown() -> RpcError {
 }
 
 fn read_header(reader: &Reader, selector: BlockSelector) -> Result<Option<HeaderInfo>, LedgerError> {
-    let height = match selector {
-        BlockSelector::Height(height) => Some(height.get()),
-        BlockSelector::Hash(hash) => reader.height_on_chain(&hash.into())?,
-    };
-    if let Some(height) = height {
-        let record = reader.header_at(height)?;
-        return Ok(record.map(|record| header_info(reader, &record.signed, true)));
-    }
-    let BlockSelector::Hash(hash) = selector else { return Ok(None) };
-    let stored = reader.block(&hash.into())?;
-    Ok(stored.map(|stored| header_info(reader, &stored.record.signed, stored.on_chain)))
+    reader.at_one_moment(|now| {
+        let height = match selector {
+            BlockSelector::Height(height) => Some(height.get()),
+            BlockSelector::Hash(hash) => now.height_on_chain(&hash.into())?,
+        };
+        if let Some(height) = height {
+            let record = now.header_at(height)?;
+            return Ok(record.map(|record| header_info(now.snapshot(), &record.signed, true)));
+        }
+        let BlockSelector::Hash(hash) = selector else { return Ok(None) };
+        let stored = now.block(&hash.into())?;
+        Ok(stored.map(|stored| header_info(now.snapshot(), &stored.record.signed, stored.on_chain)))
+    })
 }
 
-fn header_info(reader: &Reader, signed: &SignedHeader, on_chain: bool) -> HeaderInfo {
-    let snapshot = reader.snapshot();
+fn header_info(snapshot: &Snapshot, signed: &SignedHeader, on_chain: bool) -> HeaderInfo {
     let above = snapshot.tip.height().saturating_sub(signed.header.height);
     let confirmations = if on_chain { above.saturating_add(1) } else { 0 };
     let miner = snapshot.miner(&signed.header.miner);
@@ -71,13 +72,19 @@ fn read_block(
 ) -> Result<Option<BlockInfo>, LedgerError> {
     if is_genesis(reader, selector) {
         let block = Block { header: *reader.genesis().header(), transactions: Vec::new() };
-        return Ok(Some(block_info(reader, &block, EMPTY_BLOCK_BYTES, true, verbosity)));
+        return Ok(Some(block_info(&reader.snapshot(), &block, EMPTY_BLOCK_BYTES, true, verbosity)));
     }
-    let stored = match selector {
-        BlockSelector::Height(height) => reader.block_at(height.get())?,
-        BlockSelector::Hash(hash) => reader.block(&hash.into())?,
+    let (snapshot, stored) = reader.at_one_moment(|now| {
+        let stored = match selector {
+            BlockSelector::Height(height) => now.block_at(height.get())?,
+            BlockSelector::Hash(hash) => now.block(&hash.into())?,
+        };
+        Ok((now.snapshot().clone(), stored))
+    })?;
+    let info = |stored: StoredBlock| {
+        block_info(&snapshot, &stored.block, stored.bytes.len(), stored.on_chain, verbosity)
     };
-    Ok(stored.map(|stored| block_info(reader, &stored.block, stored.bytes.len(), stored.on_chain, verbosity)))
+    Ok(stored.map(info))
 }
 
 fn is_genesis(reader: &Reader, selector: BlockSelector) -> bool {
@@ -88,7 +95,7 @@ fn is_genesis(reader: &Reader, selector: BlockSelector) -> bool {
 }
 
 fn block_info(
-    reader: &Reader,
+    snapshot: &Snapshot,
     block: &Block,
     size: usize,
     on_chain: bool,
@@ -104,5 +111,5 @@ fn block_info(
             Transactions::Hex(transactions.iter().map(hex).collect())
         }
     };
-    BlockInfo { header: header_info(reader, &block.header, on_chain), size: count(size), transactions }
+    BlockInfo { header: header_info(snapshot, &block.header, on_chain), size: count(size), transactions }
 }

@@ -28,8 +28,8 @@ impl Serve for GetChain {
         let reader = context.node.reader();
         let snapshot = reader.snapshot();
         let (header, height) = (snapshot.tip.header.header(), snapshot.tip.height());
-        let final_block = reader.header_at(snapshot.final_height);
-        let final_block = final_block.map_err(|error| context.storage(&error))?;
+        let final_height = snapshot.final_height;
+        let final_block = context.read(move |reader| reader.header_at(final_height)).await?;
         let final_hash = final_block.map_or(reader.genesis().hash(), |record| record.signed.header.id());
         let (transactions, bytes) = reader.mempool_size();
         let network = context.node.network();

@@ -95,9 +95,13 @@ impl Context {
     /// What a caller is told of this node's trouble; the operator is told once.
     pub(super) fn storage(&self, error: &LedgerError) -> RpcError {
         let text = error.to_string();
+        if matches!(error, LedgerError::Moving) {
+            return errors::storage(&text);
+        }
         let mut trouble = self.trouble.lock();
         if *trouble != text {
             tracing::error!(%error, "cannot read what a caller asked for");
+            self.node.doubt(error);
             *trouble = text;
         }
         errors::storage("this node cannot read what was asked for; its operator is told why")

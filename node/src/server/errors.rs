@@ -153,6 +153,7 @@ pub(super) fn no_template(error: &TemplateRefusal) -> RpcError {
             data
         }
         TemplateRefusal::Syncing => ErrorData::new(RpcReason::Syncing),
+        TemplateRefusal::Storage(_) => ErrorData::new(RpcReason::Storage),
     };
     RpcError::refused(error.to_string(), data)
 }

@@ -61,7 +61,8 @@ pub(super) async fn metrics(State(front): State<Arc<Front>>) -> Response {
 }
 
 fn checks(context: &Context) -> Vec<Check> {
-    let mut checks = vec![synced(context), storage(context), tip(context)];
+    let mut checks =
+        vec![synced(context), storage(context), journal(context), finality(context), tip(context)];
     if context.expects_peers {
         checks.push(peers(context));
     }
@@ -79,12 +80,35 @@ fn synced(context: &Context) -> Check {
 
 fn storage(context: &Context) -> Check {
     let reader = context.node.reader();
-    let (ok, detail) = match (reader.index_failure(), reader.index_lag()) {
+    let (ok, detail) = match (context.node.low_room(), reader.index_failure(), reader.index_lag()) {
+        (Some(room), ..) => (false, room.to_string()),
         // Why is told to the operator by the log: paths are nobody else's business.
-        (Some(_), _) => (false, "the index failed".to_owned()),
-        (None, lag) => (lag <= MAX_INDEX_LAG_ROWS, format!("the index is {lag} rows behind the journal")),
+        (None, Some(_), _) => (false, "the index failed".to_owned()),
+        (None, None, lag) => {
+            (lag <= MAX_INDEX_LAG_ROWS, format!("the index is {lag} rows behind the journal"))
+        }
     };
     Check { name: "storage", ok, detail }
+}
+
+fn journal(context: &Context) -> Check {
+    let ok = !context.node.is_damaged();
+    let detail =
+        if ok { "no damage seen" } else { "damage was read: start the node again, and it is repaired" };
+    Check { name: "journal", ok, detail: detail.to_owned() }
+}
+
+fn finality(context: &Context) -> Check {
+    let alarms = context.node.alarms();
+    let (ok, mut detail) = match alarms.conflict {
+        Some(conflict) => (false, conflict.to_string()),
+        None => (true, format!("final up to height {}", context.node.reader().snapshot().final_height)),
+    };
+    // It proves nothing, so that it does not make a node unready.
+    if alarms.newer > 0 {
+        detail += &format!("; {} peers follow newer rules: look for an update", alarms.newer);
+    }
+    Check { name: "finality", ok, detail }
 }
 
 fn tip(context: &Context) -> Check {

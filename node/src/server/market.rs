@@ -1,7 +1,7 @@
 //! `isAvailable`, `getEdition`, `getAccount`, `getTransaction`: reads of the marketplace.
 //!
 //! The first three are answered from memory, but for the id of a block below the tip, which is one read of a
-//! hot file. Counts and tip of one answer are of one moment.
+//! hot file, off the async threads. Counts and tip of one answer are of one moment.
 
 use std::sync::Arc;
 
@@ -25,34 +25,33 @@ impl Serve for IsAvailable {
     async fn answer(context: Arc<Context>, params: ImageParams, _: Caller) -> Result<Availability, RpcError> {
         let image = known_image(&context, params)?;
         let mut left = context.node.reader().availability(image);
-        let mut last_block = last_sale(&context, &left)?;
+        let mut last_block = last_sale(&context, &left).await?;
         for _ in 1..MAX_READS {
             let now = context.node.reader().availability(image);
             if now.snapshot.tip.id() == left.snapshot.tip.id() {
                 break;
             }
-            (last_block, left) = (last_sale(&context, &now)?, now);
+            (last_block, left) = (last_sale(&context, &now).await?, now);
         }
         Ok(availability(&context, image, &left, last_block))
     }
 }
 
 /// The image, if the network has it (T5).
-fn known_image(context: &Context, params: ImageParams) -> Result<u64, RpcError> {
+pub(super) fn known_image(context: &Context, params: ImageParams) -> Result<u64, RpcError> {
     let image = params.image.get();
     let network = context.node.params();
     if image < network.max_images { Ok(image) } else { Err(errors::no_such_image(network, image)) }
 }
 
 /// The block that last sold one.
-fn last_sale(context: &Context, left: &Left) -> Result<Option<BlockRef>, RpcError> {
+async fn last_sale(context: &Arc<Context>, left: &Left) -> Result<Option<BlockRef>, RpcError> {
     let tip = tip_of(&left.snapshot);
     let Some(position) = left.edition.and_then(|edition| edition.last) else { return Ok(None) };
     if position.height == tip.height {
         return Ok(Some(tip));
     }
-    let record = context.node.reader().header_at(position.height);
-    let record = record.map_err(|error| context.storage(&error))?;
+    let record = context.read(move |reader| reader.header_at(position.height)).await?;
     Ok(record.map(|record| BlockRef { height: position.height, hash: record.signed.header.id().into() }))
 }
 
@@ -108,7 +107,8 @@ fn average_rating(entry: &Entry) -> Option<f64> {
     (entry.reviews > 0).then(|| sum / f64::from(entry.reviews))
 }
 
-fn position(place: Place) -> Position {
+/// A place in the chain as it is told.
+pub(super) fn position(place: Place) -> Position {
     Position { height: place.height, index: place.index }
 }
 

@@ -16,6 +16,7 @@ use jsonrpsee::types::{ErrorObjectOwned, Params};
 use printsy_rpc::admin::{GenerateBlocks, SetClock};
 use printsy_rpc::block::{GetBlock, GetHeader};
 use printsy_rpc::chain::{GetChain, GetMempool, GetMiners, GetParams, GetPeers};
+use printsy_rpc::history::{GetHistory, GetHoldings, GetOwners, GetReviews};
 use printsy_rpc::market::{
     ExecuteTransaction, ExecuteTransactions, GetAccount, GetEdition, GetTransaction, IsAvailable,
     ValidateTransaction,
@@ -64,7 +65,11 @@ pub(super) fn all(context: Arc<Context>) -> Result<RpcModule<Context>, RegisterM
     register::<ValidateTransaction>(&mut module)?;
     register::<GetTransaction>(&mut module)?;
     register::<GetEdition>(&mut module)?;
+    register::<GetOwners>(&mut module)?;
     register::<GetAccount>(&mut module)?;
+    register::<GetHoldings>(&mut module)?;
+    register::<GetHistory>(&mut module)?;
+    register::<GetReviews>(&mut module)?;
     register::<GetChain>(&mut module)?;
     register::<GetHeader>(&mut module)?;
     register::<GetBlock>(&mut module)?;
@@ -115,6 +120,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::OnConflict;
     use crate::clock::Clock;
     use crate::node::{Node, NodeOptions};
     use crate::server::ServerOptions;
@@ -145,6 +151,8 @@ mod tests {
             mining: None,
             server: None,
             clock: Clock::default(),
+            guard: None,
+            on_conflict: OnConflict::Stay,
         };
         let node = Node::start(node).await.unwrap();
         let context = Context::new(node.handle().clone(), &options, watch::channel(false).1);

@@ -16,6 +16,7 @@ mod context;
 mod errors;
 mod gate;
 mod health;
+mod history;
 mod host;
 mod http;
 mod limits;

@@ -91,14 +91,16 @@ fn confirmed_status(
         reason: None,
     };
     let saw = |change: &StatusChange| change.hash == Some(block.into());
-    if !history.iter().any(saw) {
+    if !history.last().is_some_and(saw) {
         // Confirmed before this node was told of it, or before it started: the block's own time stands for it.
         let time = reader.header_at(height)?.map_or(0, |record| record.signed.header.time);
         history.push(told(TransactionStatus::Included, time));
     }
     let is_final = height <= snapshot.final_height;
     if is_final {
-        history.push(told(TransactionStatus::Final, finality_time(reader, height)?));
+        // A block may say an earlier time than the clock by which this node saw what came before.
+        let seen = history.last().map_or(0, |change| change.time);
+        history.push(told(TransactionStatus::Final, finality_time(reader, height)?.max(seen)));
     }
     Ok(Status {
         tx_id: (*txid).into(),
@@ -119,7 +121,7 @@ fn finality_time(reader: &Reader, height: u64) -> Result<u64, LedgerError> {
 }
 
 /// The edition numbers of a purchase, by line.
-fn editions(confirmed: &Confirmed) -> Option<Vec<EditionRange>> {
+pub(super) fn editions(confirmed: &Confirmed) -> Option<Vec<EditionRange>> {
     if !matches!(confirmed.transaction.body.action, Action::Purchase { .. }) {
         return None;
     }

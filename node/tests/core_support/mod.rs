@@ -46,8 +46,13 @@ impl Rig {
         let disk = Arc::new(MemoryDisk::default());
         let index = Arc::new(MemoryIndex::default());
         let (ledger, _) = Ledger::open(genesis.clone(), disk, index).unwrap();
+        Self::on(ledger)
+    }
+
+    /// A core on this ledger.
+    pub fn on(ledger: Ledger) -> Self {
+        let now = ledger.params().time + LATER;
         let core = Core::new(ledger, Metrics::default());
-        let now = genesis.params().time + LATER;
         let mut rig = Self { core, now, open: Vec::new(), next_message: 0 };
         rig.wait(0);
         rig

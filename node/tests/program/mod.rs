@@ -106,6 +106,22 @@ impl Running {
         self.child.id()
     }
 
+    /// Waits until the program has ended by itself: its code, and the lines of error it ended with.
+    #[track_caller]
+    pub fn wait_for_end(mut self) -> (i32, Vec<String>) {
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => self.seen.push(line),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => panic!("it runs on: {:#?}", self.seen),
+            }
+        }
+        let code = self.child.wait().unwrap().code();
+        assert!(!self.seen.iter().any(|line| line.contains("panicked")), "{:#?}", self.seen);
+        let errors = self.seen.iter().filter(|line| line.starts_with("printsyd: error: "));
+        (code.unwrap_or_else(|| panic!("killed by a signal: {:#?}", self.seen)), errors.cloned().collect())
+    }
+
     /// Sends a signal and waits for the end.
     #[track_caller]
     pub fn stop_by(mut self, name: &str) -> (i32, String) {

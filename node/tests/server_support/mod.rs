@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use printsy_consensus::Genesis;
-use printsy_node::MiningMode;
 use printsy_node::clock::Clock;
 use printsy_node::node::{MiningOptions, Node, NodeOptions};
 use printsy_node::server::ServerOptions;
 use printsy_node::storage::Storage;
+use printsy_node::{MiningMode, OnConflict};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -49,6 +49,8 @@ async fn start(
         mining,
         server: Some(server),
         clock: Clock::default(),
+        guard: None,
+        on_conflict: OnConflict::Stay,
     };
     Node::start(options).await.unwrap()
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use printsy_consensus::{Action, Body, Genesis, Hash, Line, SecretKey, Transaction, codec};
 use printsy_ledger::Admitted;
-use printsy_node::MiningMode;
 use printsy_node::clock::Clock;
 use printsy_node::handle::{NodeHandle, Refusal};
 use printsy_node::node::{MiningOptions, Node, NodeOptions};
 use printsy_node::storage::Storage;
+use printsy_node::{MiningMode, OnConflict};
 use printsy_p2p::Limits;
 
 /// How long anything may take before a test gives up on it.
@@ -91,6 +91,8 @@ pub async fn start(genesis: &Arc<Genesis>, seed: u8, plan: Plan, folder: Option<
         mining,
         server: None,
         clock: Clock::default(),
+        guard: None,
+        on_conflict: OnConflict::Stay,
     };
     Node::start(options).await.unwrap()
 }

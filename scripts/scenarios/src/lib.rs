@@ -6,9 +6,10 @@
 //! help of a [`replica`] that executes every block by itself and so also checks the nodes' word.
 //!
 //! Reading order: `folder`, `calibrate`: what a network needs before it starts. `process`, `network`, `http`,
-//! `wallet`: the foreign programs. `replica`, `craft`: blocks. `stage`, `scenario`: the play. `narrate`, `wait`:
-//! how it is told, and how long it waits.
+//! `wallet`: the foreign programs. `blocks`, `replica`, `craft`: blocks. `stage`, `scenario`: the play.
+//! `narrate`, `wait`: how it is told, and how long it waits.
 
+pub mod blocks;
 pub mod calibrate;
 pub mod craft;
 pub mod folder;

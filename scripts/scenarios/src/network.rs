@@ -62,6 +62,12 @@ impl Node {
         format!("http://{}", self.rpc)
     }
 
+    /// What asks it.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Asks `M`, and keeps a refusal apart from what kept it from answering.
     ///
     /// # Errors
@@ -298,7 +304,10 @@ fn arguments(folder: &Folder, number: usize, rpc: SocketAddr, p2p_port: u16) -> 
 
 /// Ports of the loopback that nobody uses now. All are taken at once before any is given back, so that they
 /// differ; that no other program takes one in the next instant is not certain, and a node says so if it happens.
-fn free_ports(count: usize) -> Result<Vec<u16>> {
+///
+/// # Errors
+/// If there are none.
+pub fn free_ports(count: usize) -> Result<Vec<u16>> {
     let listeners: Result<Vec<TcpListener>, _> =
         (0..count).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
     let listeners = listeners.context("no free port on the loopback")?;

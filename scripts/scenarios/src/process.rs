@@ -70,15 +70,29 @@ impl Daemon {
         self.child.try_wait().ok().flatten()
     }
 
+    /// The system's id of it.
+    ///
+    /// # Errors
+    /// If it has ended and was waited for.
+    pub fn id(&self) -> Result<u32> {
+        self.child.id().context("it has ended already")
+    }
+
+    /// What kills it at any moment, from any thread.
+    ///
+    /// # Errors
+    /// If it has ended and was waited for.
+    pub fn killer(&self) -> Result<Killer> {
+        Ok(Killer(pid_of(&self.child)?.context("it has ended already")?))
+    }
+
     /// Stops it in good order.
     ///
     /// # Errors
     /// If it had to be killed, or said by its exit code that something was wrong.
     pub async fn stop(&mut self) -> Result<()> {
         // Without an id it has ended and been waited for: `wait` below says how.
-        if let Some(pid) = self.child.id() {
-            let pid =
-                i32::try_from(pid).ok().and_then(Pid::from_raw).context("the system's ids are positive")?;
+        if let Some(pid) = pid_of(&self.child)? {
             kill_process(pid, Signal::TERM).context("cannot send SIGTERM")?;
         }
         let Ok(status) = timeout(STOP_TIME, self.child.wait()).await else {
@@ -90,4 +104,24 @@ impl Daemon {
             status => bail!("expected it to end with exit code 0, got {status}"),
         }
     }
+}
+
+/// Ends a daemon without asking it. Use it before the daemon's end was waited for: its id is its own until then.
+#[derive(Clone, Copy, Debug)]
+pub struct Killer(Pid);
+
+impl Killer {
+    /// Sends SIGKILL.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn kill(self) -> Result<()> {
+        kill_process(self.0, Signal::KILL).context("cannot send SIGKILL")
+    }
+}
+
+/// The id of a child that was not waited for yet.
+fn pid_of(child: &Child) -> Result<Option<Pid>> {
+    let Some(id) = child.id() else { return Ok(None) };
+    Ok(Some(i32::try_from(id).ok().and_then(Pid::from_raw).context("the system's ids are positive")?))
 }

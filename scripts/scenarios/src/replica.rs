@@ -2,16 +2,16 @@
 //!
 //! It keeps the whole state in memory, fetches nothing (the stage does) and publishes nothing. It serves twice:
 //! it checks what the nodes say against blocks it verified itself, counting sold editions from the raw orders;
-//! and it knows the state on which [`craft`](crate::craft) builds its blocks. It knows one branch only, and is
-//! begun anew where the nodes left theirs: a development network's chain is short.
+//! and it knows the state on which [`craft`](crate::craft) builds its blocks. It knows one branch only: where the
+//! nodes left theirs it is begun anew, or a copy of it goes on that was taken where they parted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use printsy_consensus::{
     Action, Applied, CheckedBlock, CheckedTransaction, Diff, Entry, Genesis, Hash, Header, Holding, Overlay,
-    Position, PublicKey, StateKey, StateTree, StateView, ViewError, apply_transaction, genesis_rows,
-    next_bits, state_root_after, verify_and_apply_block, verify_header,
+    Position, PublicKey, Staged, StateKey, StateTree, StateView, ViewError, apply_transaction, genesis_rows,
+    next_bits, state_root_after, verify_and_apply_block, verify_header, verify_transaction,
 };
 
 /// The state at the replica's tip.
@@ -40,6 +40,11 @@ impl State {
         self.confirmed.extend(diff.confirmed);
         self.tree = tree;
     }
+
+    /// Forgets confirmed orders that no block after `height` could hold again (S1).
+    fn forget_expired(&mut self, height: u64) {
+        self.confirmed = self.confirmed.split_off(&(height.saturating_add(1), Hash::ZERO));
+    }
 }
 
 impl StateView for State {
@@ -64,6 +69,7 @@ impl StateView for State {
 #[derive(Clone, Debug)]
 pub struct Replica {
     genesis: Genesis,
+    /// The last ones: as many as rules look back at.
     headers: Vec<Header>,
     state: State,
     sold: BTreeMap<u64, u64>,
@@ -106,17 +112,42 @@ impl Replica {
         self.sold.get(&image).copied().unwrap_or_default()
     }
 
+    /// What the state has under a key.
+    #[must_use]
+    pub fn entry(&self, key: &StateKey) -> Option<Entry> {
+        self.state.entry(key)
+    }
+
+    /// Of these orders, those that the next block may hold, in their order.
+    #[must_use]
+    pub fn fitting(&self, orders: impl IntoIterator<Item = CheckedTransaction>) -> Vec<CheckedTransaction> {
+        let height = self.tip().height + 1;
+        let mut overlay = Overlay::new();
+        let mut fitting = Vec::new();
+        for (order, index) in orders.into_iter().zip(0u32..) {
+            let view = Staged::new(&self.state, &overlay);
+            let fits = verify_transaction(self.genesis.params(), &view, height, &order).is_ok();
+            if fits
+                && apply_transaction(&self.state, &mut overlay, &order, Position { height, index }).is_ok()
+            {
+                fitting.push(order);
+            }
+        }
+        fitting
+    }
+
     /// The bits of the next block.
     #[must_use]
     pub fn next_bits(&self) -> u32 {
         next_bits(self.genesis.params(), self.tip(), self.grandparent_time())
     }
 
-    /// Verifies the next block whole, and stands on it. `now` is the clock, ms since 1970.
+    /// Verifies the next block whole, stands on it, and gives it as it was checked. `now` is the clock, ms since
+    /// 1970.
     ///
     /// # Errors
     /// The rule that it breaks; a [`printsy_consensus::BlockError`] where it is one in context.
-    pub fn connect(&mut self, bytes: Vec<u8>, now: u64) -> Result<()> {
+    pub fn connect(&mut self, bytes: Vec<u8>, now: u64) -> Result<CheckedBlock> {
         let params = self.genesis.params();
         let block = CheckedBlock::check(params, &self.genesis.hash(), bytes, &|_| None)?;
         let header = *block.header().header();
@@ -128,13 +159,18 @@ impl Replica {
         );
         verify_header(params, self.tip(), self.grandparent_time(), &header, now)?;
         let spacing = usize::try_from(params.miner_spacing)?;
-        let recent: Vec<PublicKey> = self.headers[1..].iter().rev().take(spacing).map(|h| h.miner).collect();
+        let made = self.headers.iter().rev().filter(|header| header.height > 0);
+        let recent: Vec<PublicKey> = made.take(spacing).map(|header| header.miner).collect();
         let Applied { diff, tree, .. } =
             verify_and_apply_block(params, &self.state, &self.state.tree, &recent, &block)?;
         self.state.publish(diff, tree);
+        self.state.forget_expired(header.height);
         self.headers.push(header);
+        // The tip and its parent for difficulty, and the makers that rule B4 looks at.
+        let kept = spacing.max(2);
+        self.headers.drain(..self.headers.len().saturating_sub(kept));
         block.transactions().iter().for_each(|tx| self.count(tx));
-        Ok(())
+        Ok(block)
     }
 
     /// The state root that a block by `miner` with these transactions leaves, whether or not the rules allow

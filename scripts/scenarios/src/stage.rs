@@ -8,14 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use printsy_consensus::{EMPTY_BLOCK_BYTES, Header};
+use printsy_consensus::Header;
 use printsy_miner::Miner;
-use printsy_rpc::block::{
-    BlockSelector, GetBlock, GetBlockParams, GetHeader, GetHeaderParams, Transactions, Verbosity,
-};
 use printsy_rpc::market::{Availability, GetTransaction, GetTransactionParams, InBlock, Status};
 use printsy_rpc::{ClientError, HashHex, RpcReason};
 
+use crate::blocks::{block_bytes, header_id};
 use crate::narrate::Narrator;
 use crate::network::{Network, Node};
 use crate::replica::Replica;
@@ -124,11 +122,11 @@ impl Stage {
         let shop = self.network.shop();
         let tip = shop.chain().await?.tip;
         let own = self.replica.tip().height;
-        if own > tip.height || header_id(shop, own).await? != Some(self.replica.tip().id().into()) {
+        if own > tip.height || header_id(shop.client(), own).await? != Some(self.replica.tip().id().into()) {
             return Ok(false);
         }
         for height in own + 1..=tip.height {
-            let Some(bytes) = block_bytes(shop, height).await? else { return Ok(false) };
+            let Some(bytes) = block_bytes(shop.client(), height).await? else { return Ok(false) };
             let header =
                 bytes.first_chunk().map(Header::from_bytes).context("a block begins with its header")?;
             if header.parent != self.replica.tip().id() {
@@ -152,39 +150,6 @@ pub async fn status(node: &Node, txid: HashHex) -> Result<Option<Status>> {
         Err(ClientError::Refused(error)) if error.reason() == Some(RpcReason::NotFound) => Ok(None),
         Err(error) => Err(error).with_context(|| node.name()),
     }
-}
-
-/// The id of a node's block at `height`; `None` where it has none.
-async fn header_id(node: &Node, height: u64) -> Result<Option<HashHex>> {
-    let height = height.try_into().map_err(anyhow::Error::msg)?;
-    match node.call::<GetHeader>(&GetHeaderParams { block: BlockSelector::Height(height) }).await {
-        Ok(header) => Ok(Some(header.hash)),
-        Err(ClientError::Refused(error)) if error.reason() == Some(RpcReason::NotFound) => Ok(None),
-        Err(error) => Err(error).with_context(|| node.name()),
-    }
-}
-
-/// The bytes of a node's block at `height`; `None` where it has none.
-async fn block_bytes(node: &Node, height: u64) -> Result<Option<Vec<u8>>> {
-    let height = height.try_into().map_err(anyhow::Error::msg)?;
-    let params = GetBlockParams { block: BlockSelector::Height(height), verbosity: Some(Verbosity::Hex) };
-    let block = match node.call::<GetBlock>(&params).await {
-        Ok(block) => block,
-        Err(ClientError::Refused(error)) if error.reason() == Some(RpcReason::NotFound) => return Ok(None),
-        Err(error) => return Err(error).with_context(|| node.name()),
-    };
-    let transactions = match block.transactions {
-        Transactions::Hex(transactions) => transactions,
-        // An empty list reads as ids.
-        Transactions::Ids(ids) if ids.is_empty() => Vec::new(),
-        other => bail!("expected a block's transactions in hex, got {other:?}"),
-    };
-    let mut bytes = Vec::with_capacity(EMPTY_BLOCK_BYTES);
-    bytes.extend_from_slice(&block.header.hex.0);
-    bytes.extend_from_slice(&block.header.signature.0);
-    bytes.extend_from_slice(&u32::try_from(transactions.len())?.to_le_bytes());
-    transactions.iter().for_each(|transaction| bytes.extend_from_slice(transaction.as_bytes()));
-    Ok(Some(bytes))
 }
 
 /// An error that says both, unless they are the same.

@@ -1,0 +1,53 @@
+//! Where the core stands, as the other threads see it: shown by its thread after each event, read by whoever asks.
+//!
+//! One thing goes the other way: that the datadir is lost is noted here and not in the queue, so that the core
+//! acknowledges nothing of what waits there.
+
+use super::NodeHandle;
+use crate::core::{Alarms, Core, Room, SyncState};
+use crate::guard::DatadirLost;
+
+/// Where the core stands.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct State {
+    sync: SyncState,
+    low_room: Option<Room>,
+    alarms: Alarms,
+}
+
+impl NodeHandle {
+    /// Where the node stands in following the chain.
+    #[must_use]
+    pub fn sync_state(&self) -> SyncState {
+        self.shared.state.lock().sync
+    }
+
+    /// The disk, while it has too little room for orders and mining.
+    #[must_use]
+    pub fn low_room(&self) -> Option<Room> {
+        self.shared.state.lock().low_room
+    }
+
+    /// The alarms that stand.
+    #[must_use]
+    pub fn alarms(&self) -> Alarms {
+        self.shared.state.lock().alarms
+    }
+
+    /// Shows where the core stands after an event.
+    pub(crate) fn show(&self, core: &Core) {
+        let (sync, low_room, alarms) = (core.sync_state(), core.low_room(), core.alarms());
+        *self.shared.state.lock() = State { sync, low_room, alarms };
+    }
+
+    /// Notes that the datadir is lost.
+    pub(crate) fn lose_datadir(&self, lost: DatadirLost) {
+        // The first reason is the one that is told.
+        let _ = self.shared.lost.set(lost);
+    }
+
+    /// Why the datadir is lost, if it is.
+    pub(crate) fn lost_datadir(&self) -> Option<&DatadirLost> {
+        self.shared.lost.get()
+    }
+}

@@ -1,0 +1,35 @@
+//! Short runs of every campaign; the long ones are `scripts/torture`.
+//!
+//! The daemon is that of the same build: `cargo test --release --workspace`, the README's own command.
+
+use std::path::Path;
+
+use printsy_torture::{crashes, kills, reorganisations};
+
+#[tokio::test]
+async fn what_a_daemon_answered_survives_its_kills() {
+    let printsyd = Path::new(env!("CARGO_BIN_EXE_printsy-torture")).with_file_name("printsyd");
+    assert!(printsyd.is_file(), "{} is not built: run the tests of the whole workspace", printsyd.display());
+    let report =
+        kills::run(&kills::Options { seed: 7, count: 20, printsyd }).await.map_err(|e| format!("{e:#}"));
+    let report = report.unwrap();
+    println!("{report}");
+    assert_eq!(report.number("kills"), Some(20));
+    assert!(report.number("orders answered in a block") > Some(20), "a load that is none proves nothing");
+}
+
+#[test]
+fn what_a_ledger_acknowledged_survives_power_cuts() {
+    let report = crashes::run(7, 400).map_err(|error| format!("{error:#}")).unwrap();
+    println!("{report}");
+    assert!(report.number("images opened and compared") >= Some(400));
+    assert!(report.number("at the step that was not acknowledged yet") > Some(0), "cuts within a step too");
+}
+
+#[test]
+fn a_reorganisation_down_to_the_final_block_is_a_replay() {
+    let report = reorganisations::run(7, 300).map_err(|error| format!("{error:#}")).unwrap();
+    println!("{report}");
+    assert_eq!(report.number("reorganisations"), Some(300));
+    assert!(report.number("down to the final block") > Some(0));
+}
