@@ -274,8 +274,8 @@ impl<'a> Import<'a> {
             }
             Ok(_) => Ok(()),
             Err(InsertError::Full) => Err(MoveChainError::TooDeep { fork: branch.fork, height }),
-            Err(error @ InsertError::LeavesFinal { .. }) => {
-                Err(MoveChainError::Invalid { id, height, error: error.to_string() })
+            Err(InsertError::LeavesFinal { height: final_height, .. }) => {
+                Err(MoveChainError::BelowFinal { fork: branch.fork, final_height })
             }
             Err(InsertError::Header(error)) => Err(header_refused(height, id, &error)),
         }

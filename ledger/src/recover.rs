@@ -242,15 +242,12 @@ impl Recovery {
         if !stored.is_retreat() {
             return Ok(self.final_height.max(stored.final_height));
         }
-        let height = self.tip.height();
+        let (id, height) = (self.tip.id(), self.tip.height());
         if stored.final_height != height || self.state.tree.root() != self.tip.header.header().state_root {
-            let id = self.tip.id();
-            return Err(LedgerError::journal(
-                id,
-                height,
-                "the chain was taken back to it and does not end there",
-            ));
+            return Err(LedgerError::journal(id, height, "the chain was taken back to it and misses it"));
         }
+        // Whoever mends a damaged journal by headers.dat must not find the way back there.
+        self.headers.cut(height + 1)?;
         Ok(height)
     }
 

@@ -294,3 +294,48 @@ fn first_block_end(world: &World, disk: &MemoryDisk, name: &str) -> u64 {
     let len = u64::try_from(9 + 4 + stored.block.len() + stored.undo.len()).unwrap();
     position + len - 1 - base
 }
+
+/// An operator took the chain back to block 4 of 10; then the node followed another branch, or not yet.
+#[test]
+fn what_an_operator_gave_up_is_not_final_again_after_a_repair() {
+    for blocks in [0, 12] {
+        let genesis = genesis_with(|params| params.finality_depth = 3);
+        let mut world = World::new(&genesis);
+        let mut node = Node::new(&genesis);
+        let mut positions = Vec::new();
+        for _ in 0..10 {
+            let block = world.extend(&node.tip(), "miner-1", &[]);
+            node.give(&block);
+            positions.push(node.reader.header_at(node.height()).unwrap().unwrap().position);
+        }
+        let fork = world.state(&node.tip()).chain[4];
+        let Node { ledger, reader, disk, index, .. } = node;
+        drop(reader);
+        let planned = ledger.plan_retreat(&fork).unwrap();
+        ledger.retreat(planned).unwrap();
+        let (mut node, _) = Node::open(&genesis, disk, index);
+        let mut other = fork;
+        for given in 0..12 {
+            let block = world.extend(&other, "miner-2", &[]);
+            other = block.id();
+            if given < blocks {
+                node.give(&block);
+            }
+        }
+        node.ledger.close().unwrap();
+        let final_height = node.ledger.final_height();
+        assert_eq!(final_height, if blocks == 0 { 4 } else { 13 });
+        // Before the fork, so that all that came after has to be made anew.
+        for position in &positions[..4] {
+            let disk = Arc::new(node.disk.reopened(support_fuse()));
+            let segment = files(&disk).into_iter().find(|name| name.ends_with(".seg")).unwrap();
+            let byte = disk.read(&segment, position + 50, 1).unwrap()[0];
+            disk.write_at(&segment, position + 50, &[byte ^ 1]).unwrap();
+            let mut ledger = healed(&genesis, &disk, final_height, true).unwrap();
+            assert!(ledger.final_height() <= final_height);
+            sync(&world, &other, &mut ledger);
+            assert_eq!((ledger.tip().id(), ledger.repairing_to()), (other, None));
+            assert_eq!(ledger.final_height(), final_height);
+        }
+    }
+}

@@ -178,9 +178,10 @@ impl Failure {
             MoveChainError::Invalid { .. } => (Self::Damaged, "get the chain from somebody else"),
             MoveChainError::TooHigh { .. } => (Self::Usage, "ask for less"),
             MoveChainError::FromFuture { .. } => (Self::Runtime, "set the clock, or import again later"),
-            MoveChainError::BelowFinal { .. } => {
-                (Self::Runtime, "decide with `printsyd resolve`, or import it into a datadir of its own")
-            }
+            MoveChainError::BelowFinal { .. } => (
+                Self::FinalityConflict,
+                "decide with `printsyd resolve`, or import it into a datadir of its own",
+            ),
             MoveChainError::TooDeep { .. } => (Self::Runtime, "import it into a datadir of its own"),
             MoveChainError::Ledger(_) => (Self::Runtime, ""),
         };

@@ -1,6 +1,8 @@
 //! `printsyd` as it is run: made ready by `init`, started, asked, stopped, and started again.
 #![allow(clippy::unwrap_used, reason = "test code, also outside of test functions")]
 
+#[path = "cli_run/chain.rs"]
+mod chain;
 #[path = "cli_run/conflict.rs"]
 mod conflict;
 #[path = "cli_run/disk.rs"]
@@ -13,7 +15,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use printsy_consensus::{Action, Body, Line, SecretKey, Transaction, codec};
+use printsy_consensus::{Action, Body, Genesis, Line, SecretKey, Transaction, codec};
 use program::{Running, printsyd, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -152,7 +154,11 @@ fn call(address: SocketAddr, method: &str, params: Value) -> Value {
 
 /// A signed purchase on the network of `--dev`, as an RPC takes it.
 fn purchase(image: u64, quantity: u32, reference: u8) -> String {
-    let genesis = printsy_node::dev::genesis();
+    purchase_on(&printsy_node::dev::genesis(), image, quantity, reference)
+}
+
+/// A signed purchase on a network.
+fn purchase_on(genesis: &Genesis, image: u64, quantity: u32, reference: u8) -> String {
     let alice = SecretKey::development("alice");
     let lines = vec![Line { image, quantity }].try_into().unwrap();
     let action = Action::Purchase { lines, total: 0 };

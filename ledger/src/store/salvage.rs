@@ -44,7 +44,7 @@ pub struct Salvage {
     /// By name, with the bases of the segments they are or were.
     files: Vec<(String, u64)>,
     places: HashMap<Hash, (u64, Vec<Place>)>,
-    /// The greatest final height that a sound move names.
+    /// The greatest final height that a sound move names, after the last retreat.
     pub(super) final_height: u64,
     /// The tip after the last sound move.
     pub(super) last_tip: Option<Hash>,
@@ -253,8 +253,17 @@ impl Salvage {
         if head.fits(base + offset, &payload)
             && let Some(stored) = MovePayload::decode(&payload)
         {
-            self.final_height = self.final_height.max(stored.final_height);
-            self.last_tip = stored.connect.last().map(|(id, _)| *id).or(self.last_tip);
+            match (stored.disconnect.last(), stored.connect.last()) {
+                // A retreat: it alone lowers the final height.
+                (Some(lowest), None) => {
+                    self.final_height = stored.final_height;
+                    self.last_tip = self.header(lowest)?.map(|signed| signed.header.parent);
+                }
+                (_, last) => {
+                    self.final_height = self.final_height.max(stored.final_height);
+                    self.last_tip = last.map(|(id, _)| *id).or(self.last_tip);
+                }
+            }
         }
         Ok(())
     }
