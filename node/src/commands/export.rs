@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use printsy_ledger::{ChainFileEnd, Ledger};
 
-use super::{OfflineArgs, open_ledger};
+use super::{OfflineArgs, answer, open_ledger};
 use crate::datadir::{GENESIS_FILE, GivenGenesis};
 use crate::exit::Failure;
 use crate::progress::Reporter;
@@ -64,10 +64,12 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     );
     // What goes to standard output is data alone.
     match &args.to {
-        Some(_) => println!("{report}"),
-        None => eprintln!("{report}"),
+        Some(_) => answer(&(report + "\n")),
+        None => {
+            eprintln!("{report}");
+            Ok(())
+        }
     }
-    Ok(())
 }
 
 impl ExportArgs {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use printsy_ledger::{ChainReader, Imported, Ledger, MoveChainError, Progress};
 
-use super::{OfflineArgs, open_ledger};
+use super::{OfflineArgs, answer, open_ledger};
 use crate::clock::Clock;
 use crate::datadir::GivenGenesis;
 use crate::exit::Failure;
@@ -59,8 +59,7 @@ pub fn import(args: &ImportArgs) -> Result<(), Failure> {
     let stands = format!("; the datadir's chain is whole and ends at height {}", ledger.tip().height());
     let imported = imported.map_err(|error| failed(error, &stands))?;
     closed?;
-    println!("{}", report(&imported, &ledger, per_second(imported.transactions, elapsed)));
-    Ok(())
+    answer(&(report(&imported, &ledger, per_second(imported.transactions, elapsed)) + "\n"))
 }
 
 impl ImportArgs {

@@ -13,7 +13,7 @@ use printsy_ledger::{Reader, Retreat, RetreatError};
 use printsy_rpc::block::BlockSelector;
 
 use super::other_node::{self, OtherNode};
-use super::{OfflineArgs, open_ledger};
+use super::{OfflineArgs, answer, open_ledger};
 use crate::exit::Failure;
 
 /// `printsyd resolve`.
@@ -52,8 +52,9 @@ pub fn resolve(args: &ResolveArgs) -> Result<(), Failure> {
     let (to, other) = args.target(&genesis, &ledger.reader())?;
     let retreat = match ledger.plan_retreat(&to) {
         Err(error @ RetreatError::Tip { .. }) => {
-            println!("nothing to do: {error}; start the node, and it follows the most work from there");
-            return Ok(());
+            return answer(&format!(
+                "nothing to do: {error}; start the node, and it follows the most work from there\n"
+            ));
         }
         other => other?,
     };
@@ -64,11 +65,8 @@ pub fn resolve(args: &ResolveArgs) -> Result<(), Failure> {
     // Carried out by recovery, as it would be after a crash here.
     let ledger = open_ledger(genesis, datadir.path())?;
     ledger.close()?;
-    println!(
-        "took back {blocks} blocks; the chain ends at height {height}, {}, which is final",
-        ledger.tip().id()
-    );
-    Ok(())
+    let tip = ledger.tip().id();
+    answer(&format!("took back {blocks} blocks; the chain ends at height {height}, {tip}, which is final\n"))
 }
 
 impl ResolveArgs {
