@@ -15,8 +15,11 @@ impl Ledger {
         let depth = u64::from(self.params().finality_depth);
         let reached = if is_synced { tip.height().saturating_sub(depth) } else { 0 };
         // What was final before the journal was repaired is so again once the chain is back there.
-        let before = self.lost_final.map_or(0, |(height, _)| height);
-        let before = if before <= tip.height() { before } else { 0 };
+        let is_back = |height: &u64| {
+            height.saturating_add(depth) <= tip.height()
+                || self.repairing_to().is_some_and(|to| to <= tip.height())
+        };
+        let before = self.lost_final.map(|(height, _)| height).filter(is_back).unwrap_or(0);
         self.final_height.max(reached).max(before)
     }
 
