@@ -40,12 +40,7 @@ impl Ledger {
             headers.into_iter().map(|signed| (signed.header.height, signed.header.id(), signed)).collect();
         headers.sort_by_key(|(height, id, _)| std::cmp::Reverse((*height, *id)));
         headers.dedup_by_key(|(_, id, _)| *id);
-        // headers.dat may have had records above the chain's end, of a branch that the chain had left.
-        let height = match found.last_height()? {
-            0 => found.listed_height()?,
-            height => height,
-        };
-        let height = height.max(lost.final_height);
+        let height = found.last_height()?.max(found.listed_height(lost.final_height)?);
         tracing::warn!(from = self.tip.height(), to = height, "making the lost end of the chain anew");
         self.salvaging = Some(Salvaging { found, headers, work: Work::default(), height });
         while self.feed_salvage()? {

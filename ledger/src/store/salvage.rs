@@ -77,12 +77,19 @@ impl Salvage {
         Ok(headers)
     }
 
-    /// The height of the last block that headers.dat had; 0 without one.
+    /// The height of the last block that headers.dat had on the block at `from`, which was on the chain, each the
+    /// child of the one before. (Above the chain's end there may be records of a branch that it had left.)
     ///
     /// # Errors
     /// The disk's.
-    pub fn listed_height(&self) -> Result<u64, StoreError> {
-        Ok(HeaderFile::open_as(self.disk.clone(), LOST_HEADERS)?.count().saturating_sub(1))
+    pub fn listed_height(&self, from: u64) -> Result<u64, StoreError> {
+        let listed = HeaderFile::open_as(self.disk.clone(), LOST_HEADERS)?;
+        let header = |height| listed.get(height).ok().flatten().map(|record| record.signed.header);
+        let (mut height, mut last) = (from, header(from).map(|header| header.id()));
+        while let Some(next) = header(height.saturating_add(1)).filter(|next| Some(next.parent) == last) {
+            (height, last) = (next.height, Some(next.id()));
+        }
+        Ok(height)
     }
 
     /// What these files hold, each with the base of its segment.
