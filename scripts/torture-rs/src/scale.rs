@@ -29,7 +29,7 @@ use crate::report::Report;
 /// How many orders a block takes: within the mempool's bounds.
 const ORDERS_A_BLOCK: u64 = 25_000;
 /// How many images and accounts share the sales of the third datadir.
-const FEW: u64 = 1_000;
+const FEW: u64 = 100;
 /// How long a start may take.
 const READY_TIME: Duration = Duration::from_secs(600);
 /// The pause between two looks whether the daemon answers.
@@ -91,7 +91,7 @@ async fn filled(
     let genesis = Arc::new(genesis(sales.div_ceil(entries))?);
     let datadir = folder.datadir(number);
     std::fs::create_dir_all(&datadir)?;
-    std::fs::write(folder.genesis(), genesis.to_json())?;
+    std::fs::write(datadir.join("genesis.json"), genesis.to_json())?;
     let begun = Instant::now();
     let (place, network) = (datadir.clone(), genesis.clone());
     tokio::task::spawn_blocking(move || fill(&network, &place, entries, sales)).await??;
@@ -210,8 +210,7 @@ async fn start(printsyd: &Path, folder: &Folder, datadir: &Path, number: usize) 
     let rpc = SocketAddr::from((Ipv4Addr::LOCALHOST, free_ports(1)?.remove(0)));
     let words = ["run", "--listen", "", "--rpc-listen"].map(OsString::from);
     let mut arguments: Vec<OsString> = words.into();
-    arguments.extend([rpc.to_string().into(), "--genesis".into(), folder.genesis().into()]);
-    arguments.extend(["--datadir".into(), datadir.into()]);
+    arguments.extend([rpc.to_string().into(), "--datadir".into(), datadir.into()]);
     let begun = Instant::now();
     let mut daemon = Daemon::start(printsyd, &arguments, &folder.log(number))?;
     while !http::get(rpc, "/livez").await.is_ok_and(|answer| answer.status == 200) {

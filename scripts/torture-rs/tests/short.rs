@@ -2,17 +2,20 @@
 //!
 //! The daemon is that of the same build: `cargo test --release --workspace`, the README's own command.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use printsy_torture::{crashes, kills, reorganisations};
+use printsy_torture::{corruption, crashes, kills, reorganisations, scale};
+
+fn printsyd() -> PathBuf {
+    let printsyd = Path::new(env!("CARGO_BIN_EXE_printsy-torture")).with_file_name("printsyd");
+    assert!(printsyd.is_file(), "{} is not built: run the tests of the whole workspace", printsyd.display());
+    printsyd
+}
 
 #[tokio::test]
 async fn what_a_daemon_answered_survives_its_kills() {
-    let printsyd = Path::new(env!("CARGO_BIN_EXE_printsy-torture")).with_file_name("printsyd");
-    assert!(printsyd.is_file(), "{} is not built: run the tests of the whole workspace", printsyd.display());
-    let report =
-        kills::run(&kills::Options { seed: 7, count: 20, printsyd }).await.map_err(|e| format!("{e:#}"));
-    let report = report.unwrap();
+    let report = kills::run(&kills::Options { seed: 7, count: 20, printsyd: printsyd() }).await;
+    let report = report.map_err(|error| format!("{error:#}")).unwrap();
     println!("{report}");
     assert_eq!(report.number("kills"), Some(20));
     assert!(report.number("orders answered in a block") > Some(20), "a load that is none proves nothing");
@@ -32,4 +35,22 @@ fn a_reorganisation_down_to_the_final_block_is_a_replay() {
     println!("{report}");
     assert_eq!(report.number("reorganisations"), Some(300));
     assert!(report.number("down to the final block") > Some(0));
+}
+
+#[tokio::test]
+async fn one_damage_is_healed_refused_or_found_and_never_another_chain_in_silence() {
+    let report = corruption::run(&corruption::Options { seed: 7, count: 100, printsyd: printsyd() }).await;
+    let report = report.map_err(|error| format!("{error:#}")).unwrap();
+    println!("{report}");
+    for outcome in ["Healed", "Refused", "Refetched", "FoundByAudit"] {
+        assert!(report.number(outcome) > Some(0), "no damage was {outcome}");
+    }
+}
+
+#[tokio::test]
+async fn a_restart_with_many_images_and_many_sales_answers() {
+    let options = scale::Options { entries: 1_000, sales: 3_000, printsyd: printsyd() };
+    let report = scale::run(&options).await.map_err(|error| format!("{error:#}")).unwrap();
+    println!("{report}");
+    assert!(report.number("many: ready after ms") < Some(10_000));
 }
