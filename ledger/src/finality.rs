@@ -19,7 +19,7 @@ impl Ledger {
             height.saturating_add(depth) <= tip.height()
                 || self.repairing_to().is_some_and(|to| to <= tip.height())
         };
-        let before = self.lost_final.map(|(height, _)| height).filter(is_back).unwrap_or(0);
+        let before = self.lost_final.map(|lost| lost.final_height).filter(is_back).unwrap_or(0);
         self.final_height.max(reached).max(before)
     }
 

@@ -24,7 +24,7 @@ use crate::rows::transaction_key;
 use crate::salvage::Salvaging;
 use crate::state::{ChainState, LedgerView};
 use crate::status::{Change, Status};
-use crate::store::{Checkpoint, Disk, HeaderFile, Journal, StoreError};
+use crate::store::{Checkpoint, Disk, HeaderFile, Journal, Lost, StoreError};
 use crate::template::{Template, TemplateBuilder};
 
 /// How many headers the tree holds at the most: those not final, and those ahead of the bodies while syncing.
@@ -45,7 +45,7 @@ pub struct Ledger {
     pub(crate) tip: Tip,
     pub(crate) final_height: u64,
     /// The block that was final before the journal was repaired, while the chain is being made anew.
-    pub(crate) lost_final: Option<(u64, Hash)>,
+    pub(crate) lost_final: Option<Lost>,
     pub(crate) salvaging: Option<Salvaging>,
     /// Where the journal has blocks that are not final, whether or not they are on the chain now.
     pub(crate) positions: HashMap<Hash, u64>,
@@ -147,7 +147,7 @@ impl Ledger {
     /// # Errors
     /// [`InsertError`]; nothing is remembered of a header that was refused.
     pub fn insert_header(&mut self, header: CheckedHeader, now: u64) -> Result<Inserted, InsertError> {
-        if let Some((height, final_id)) = self.lost_final
+        if let Some(Lost { final_height: height, final_id: Some(final_id) }) = self.lost_final
             && header.header().height == height
             && header.id() != final_id
         {

@@ -115,6 +115,8 @@ impl Recovery {
         if headers <= mark.height {
             return Err(format!("headers.dat has {headers} records, its mark is at height {}", mark.height));
         }
+        // Above the final block a crash may have torn what a reorganisation was writing over.
+        self.headers.check(mark.final_height).map_err(|error| error.to_string())?;
         let (tree, miners) = self.load_tree().map_err(|error| error.to_string())?;
         let header = if mark.height == 0 {
             *self.genesis.header()

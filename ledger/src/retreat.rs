@@ -3,7 +3,7 @@
 //! A node never leaves a final block by itself. A retreat is one move that disconnects and connects nothing, and makes
 //! the block it ends at the final one; it is the only move that lowers the final height. It is journalled alone, and
 //! recovery applies it like any other: index, headers and state follow the journal. From there the node goes on with
-//! the most work it hears of. The blocks stay in the journal; their orders are for their clients to send again.
+//! the most work it hears of. The blocks stay in the journal; orders that clients told this node of wait again.
 
 use printsy_consensus::{CheckedHeader, Hash, Overlay};
 

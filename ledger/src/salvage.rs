@@ -34,7 +34,7 @@ impl Ledger {
     pub(crate) fn begin_salvage(&mut self) -> Result<(), LedgerError> {
         let Some(lost) = Lost::read(self.disk.as_ref())? else { return Ok(()) };
         let found = Salvage::open(&self.disk, &self.genesis.hash())?;
-        self.lost_final = lost.final_id.map(|id| (lost.final_height, id));
+        self.lost_final = Some(lost);
         let headers = found.headers_above(self.tree_height())?;
         let mut headers: Vec<_> =
             headers.into_iter().map(|signed| (signed.header.height, signed.header.id(), signed)).collect();
@@ -74,10 +74,7 @@ impl Ledger {
         let Some(mut salvaging) = self.salvaging.take() else { return Ok(false) };
         self.place_headers(&mut salvaging);
         if self.is_whole_again(&salvaging) {
-            tracing::info!(height = self.tip.height(), "the chain is whole again");
-            self.lost_final = None;
-            salvaging.found.forget()?;
-            return Ok(false);
+            return self.end_salvage(salvaging).map(|()| false);
         }
         let path = self.tree.path(&self.tip.id(), &self.tree.best()).connect;
         let (mut bytes, mut is_any) = (0, false);
@@ -95,6 +92,22 @@ impl Ledger {
         }
         self.salvaging = Some(salvaging);
         Ok(is_any)
+    }
+
+    /// The chain is back: so is what was final, journalled, before what remembers it is forgotten.
+    fn end_salvage(&mut self, salvaging: Salvaging) -> Result<(), LedgerError> {
+        let lost = self.lost_final.map_or(0, |lost| lost.final_height);
+        self.salvaging = Some(salvaging);
+        self.settle(false);
+        if self.final_height < lost {
+            return Ok(());
+        }
+        if let Some(salvaging) = self.salvaging.take() {
+            tracing::info!(height = self.tip.height(), "the chain is whole again");
+            self.lost_final = None;
+            salvaging.found.forget()?;
+        }
+        Ok(())
     }
 
     /// Whether the chain is back where it was, or beyond.

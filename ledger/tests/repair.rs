@@ -8,7 +8,7 @@ mod support;
 use std::sync::Arc;
 
 use printsy_consensus::{Genesis, Hash};
-use printsy_ledger::store::{Commit, CommitBlock, Disk, Journal, MemoryDisk, MemoryIndex, repair};
+use printsy_ledger::store::{Commit, CommitBlock, Disk, Journal, MemoryDisk, MemoryIndex, Missing, repair};
 use printsy_ledger::{Damage, InsertError, Ledger, LedgerError};
 use support::random::{opening, random_body, random_miner};
 use support::{Node, Random, World, for_seeds, genesis_with, random_genesis};
@@ -75,7 +75,7 @@ fn healed(
     genesis: &Arc<Genesis>,
     disk: &Arc<MemoryDisk>,
     known_final: u64,
-    may_fetch: bool,
+    missing: Missing,
 ) -> Result<Ledger, LedgerError> {
     let seam: Arc<dyn Disk> = disk.clone();
     let mut told = Vec::new();
@@ -84,7 +84,7 @@ fn healed(
             Ok((ledger, _)) => return Ok(ledger),
             Err(error) if error.damage() == Some(Damage::Journal) => {
                 told.push(error.to_string());
-                repair(&seam, genesis, known_final, may_fetch)?;
+                repair(&seam, genesis, known_final, missing)?;
             }
             Err(error) if error.damage() == Some(Damage::Derived) => {}
             Err(error) => return Err(error),
@@ -177,7 +177,7 @@ fn one_damage_is_made_good_or_refused_with_nothing_changed_and_peers_make_it_who
         let what = damage(random, &disk);
         let before = contents(&disk);
         let alone = Arc::new(disk.reopened(support_fuse()));
-        match healed(&world.genesis, &alone, final_height, false) {
+        match healed(&world.genesis, &alone, final_height, Missing::Refuse) {
             Ok(ledger) => {
                 tally[0] += 1;
                 assert!(ledger.final_height() >= final_height, "{what}: {}", ledger.final_height());
@@ -193,7 +193,7 @@ fn one_damage_is_made_good_or_refused_with_nothing_changed_and_peers_make_it_who
                 assert_eq!(kept(contents(&alone)), kept(before), "{what}: something was changed");
                 tally[2] += 1;
                 let disk = Arc::new(disk);
-                let mut ledger = healed(&world.genesis, &disk, final_height, true).unwrap();
+                let mut ledger = healed(&world.genesis, &disk, final_height, Missing::Fetch).unwrap();
                 sync(&world, &tip, &mut ledger);
                 assert_same_chain(&world, &tip, ledger, &disk, &what);
             }
@@ -233,8 +233,8 @@ fn the_block_that_was_final_before_a_repair_stays_final() {
     let segment = files(&disk).into_iter().find(|name| name.ends_with(".seg")).unwrap();
     disk.remove(&segment).unwrap();
     let seam: Arc<dyn Disk> = disk.clone();
-    assert!(repair(&seam, &genesis, 7, false).is_err());
-    repair(&seam, &genesis, 7, true).unwrap().unwrap();
+    assert!(repair(&seam, &genesis, 7, Missing::Refuse).is_err());
+    repair(&seam, &genesis, 7, Missing::Fetch).unwrap().unwrap();
     let (mut ledger, _) = Ledger::open(genesis.clone(), disk, Arc::new(MemoryIndex::default())).unwrap();
     assert_eq!(ledger.tip().height(), 0);
     assert_eq!(ledger.repairing_to(), Some(10));
@@ -270,10 +270,10 @@ fn a_repair_that_is_cut_off_at_any_step_is_begun_again() {
             let copy: Arc<MemoryDisk> = Arc::new(disk.reopened(fuse.clone()));
             drop(seam);
             let seam: Arc<dyn Disk> = copy.clone();
-            let done = repair(&seam, &world.genesis, 0, false).is_ok();
+            let done = repair(&seam, &world.genesis, 0, Missing::Refuse).is_ok();
             for after in [copy.crashed(), copy.reopened(support_fuse())] {
                 let after = Arc::new(after);
-                let ledger = healed(&world.genesis, &after, 0, false).unwrap();
+                let ledger = healed(&world.genesis, &after, 0, Missing::Refuse).unwrap();
                 assert_same_chain(&world, &tip, ledger, &after, &format!("after {steps} steps"));
             }
             if done && !fuse.is_blown() {
@@ -331,7 +331,7 @@ fn what_an_operator_gave_up_is_not_final_again_after_a_repair() {
             let segment = files(&disk).into_iter().find(|name| name.ends_with(".seg")).unwrap();
             let byte = disk.read(&segment, position + 50, 1).unwrap()[0];
             disk.write_at(&segment, position + 50, &[byte ^ 1]).unwrap();
-            let mut ledger = healed(&genesis, &disk, final_height, true).unwrap();
+            let mut ledger = healed(&genesis, &disk, final_height, Missing::Fetch).unwrap();
             assert!(ledger.final_height() <= final_height);
             sync(&world, &other, &mut ledger);
             assert_eq!((ledger.tip().id(), ledger.repairing_to()), (other, None));

@@ -235,7 +235,13 @@ fn held_genesis(path: &Path) -> Result<Option<GivenGenesis>, Failure> {
     match fs::metadata(&file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Failure::io("read", &file, &error)),
-        Ok(_) => GivenGenesis::read(&file).map(Some),
+        Ok(_) => GivenGenesis::read(&file).map(Some).map_err(|failure| match failure {
+            // It was good when the ledger beside it was begun.
+            Failure::Config(message) if holds_ledger(path) => {
+                Failure::Damaged(format!("{message}; copy the network's genesis file there"))
+            }
+            other => other,
+        }),
     }
 }
 
@@ -256,7 +262,7 @@ fn agree(path: &Path, given: Option<&GivenGenesis>, held: Option<&GivenGenesis>)
 
 /// A ledger without the genesis file it was begun with: which network it is of is not ours to guess.
 fn refuse_nameless_ledger(path: &Path) -> Result<(), Failure> {
-    if !LEDGER_FILES.iter().any(|name| path.join(name).exists()) {
+    if !holds_ledger(path) {
         return Ok(());
     }
     Err(Failure::Damaged(format!(
@@ -276,6 +282,10 @@ fn check_folder(path: &Path) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Failure::io("look into the datadir", path, &error)),
     }
+}
+
+fn holds_ledger(path: &Path) -> bool {
+    LEDGER_FILES.iter().any(|name| path.join(name).exists())
 }
 
 fn create_folder(path: &Path) -> Result<(), Failure> {

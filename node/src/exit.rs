@@ -256,6 +256,9 @@ impl From<NodeError> for Failure {
 }
 
 fn damaged(message: &str) -> Failure {
+    if message.contains("--bootnodes") {
+        return Failure::Damaged(format!("{message}; or restore a copy"));
+    }
     Failure::Damaged(format!(
         "{message}; move the datadir away (keep node.key) and start again to fetch the chain from peers, or \
          restore a copy"

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use printsy_consensus::{Genesis, SecretKey};
-use printsy_ledger::store::StoreError;
+use printsy_ledger::store::{Missing, StoreError};
 use printsy_ledger::{LedgerError, OpenReport};
 use printsy_miner::Miner;
 use printsy_p2p::Network;
@@ -119,8 +119,11 @@ impl Node {
     pub async fn start(options: NodeOptions) -> Result<Self, NodeError> {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let may_fetch = options.network.as_ref().is_some_and(printsy_p2p::Config::knows_peers);
-        let (ledger, opened) = storage::open(options.genesis, &options.storage, may_fetch)?;
+        let missing = match &options.network {
+            Some(network) if network.knows_peers() => Missing::Fetch,
+            _ => Missing::Refuse,
+        };
+        let (ledger, opened) = storage::open(options.genesis, &options.storage, missing)?;
         let (network, network_events) = match options.network {
             Some(config) => {
                 let (network, events) = printsy_p2p::start(config, &mut registry).await?;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use printsy_consensus::Genesis;
 use printsy_ledger::store::{
-    Checkpoint, Disk, Doubt, FileDisk, Index, MemoryDisk, MemoryIndex, SledIndex, StoreError, check_network,
-    repair,
+    Checkpoint, Disk, Doubt, FileDisk, Index, MemoryDisk, MemoryIndex, Missing, SledIndex, StoreError,
+    check_network, repair,
 };
 use printsy_ledger::{Damage, Ledger, LedgerError, OpenReport};
 
@@ -31,21 +31,21 @@ pub enum Storage {
 /// How often a damaged datadir is repaired and opened again: the journal once, then what is made from it.
 const MAX_REPAIRS: usize = 3;
 
-/// Opens the ledger of a network, or begins it; what is damaged is repaired if it can be. `may_fetch` says that there
-/// are peers to ask for what the journal has lost.
+/// Opens the ledger of a network, or begins it; what is damaged is repaired if it can be. `missing` says
+/// what becomes of blocks that the journal has lost.
 ///
 /// # Errors
 /// As [`Ledger::open`]; damage that cannot be repaired.
 pub(crate) fn open(
     genesis: Arc<Genesis>,
     storage: &Storage,
-    may_fetch: bool,
+    missing: Missing,
 ) -> Result<(Ledger, OpenReport), LedgerError> {
     let (ledger, report) = match storage {
         Storage::Memory => {
             watched(genesis, Arc::new(MemoryDisk::default()), Arc::new(MemoryIndex::default()))?
         }
-        Storage::Datadir(path) => open_datadir(&genesis, path, may_fetch)?,
+        Storage::Datadir(path) => open_datadir(&genesis, path, missing)?,
     };
     let (height, moves) = (report.height, report.moves_applied);
     tracing::info!(height, checkpoint = report.checkpoint_height, moves, "ledger open");
@@ -57,8 +57,10 @@ pub(crate) fn open(
 /// # Errors
 /// As [`open`].
 pub(crate) fn rebuild(genesis: Arc<Genesis>, datadir: &Path) -> Result<(Ledger, OpenReport), LedgerError> {
-    SledIndex::wipe(datadir.join(INDEX_FOLDER))?;
-    open(genesis, &Storage::Datadir(datadir.to_owned()), false)
+    let disk = open_disk(datadir)?;
+    check_network(disk.as_ref(), &genesis.hash())?;
+    Doubt::note(disk.as_ref(), "the index is to be made again: `printsyd reindex`")?;
+    open(genesis, &Storage::Datadir(datadir.to_owned()), Missing::Refuse)
 }
 
 /// The files of a datadir.
@@ -76,29 +78,54 @@ pub(crate) fn open_disk(datadir: &Path) -> Result<Arc<FileDisk>, StoreError> {
 fn open_datadir(
     genesis: &Arc<Genesis>,
     datadir: &Path,
-    may_fetch: bool,
+    missing: Missing,
 ) -> Result<(Ledger, OpenReport), LedgerError> {
     let disk: Arc<dyn Disk> = open_disk(datadir)?;
     // Opening the index writes, and a damaged one is wiped: not in a datadir that is not ours to touch.
     check_network(disk.as_ref(), &genesis.hash())?;
     let path = datadir.join(INDEX_FOLDER);
+    // What the index knows to be final is remembered before it is thrown away: a damaged journal may not tell it.
+    let mut known_final = 0;
     if let Some(why) = Doubt::read(disk.as_ref())? {
-        tracing::warn!(%why, "damage was noted before; going through the whole journal");
+        tracing::warn!(%why, "going through the whole journal");
+        known_final = final_height_in(&open_index(&path)?, genesis);
         SledIndex::wipe(&path)?;
     }
     for _ in 0..MAX_REPAIRS {
         let index = Arc::new(open_index(&path)?);
-        let mark = Checkpoint::peek(index.as_ref(), &genesis.hash()).ok().flatten();
+        known_final = known_final.max(final_height_in(index.as_ref(), genesis));
         match watched(genesis.clone(), disk.clone(), index) {
             Ok(opened) => {
                 Doubt::clear(disk.as_ref())?;
-                return Ok(opened);
+                return whole(opened, missing);
             }
-            Err(error) => heal(&disk, genesis, error, mark.map_or(0, |mark| mark.final_height), may_fetch)?,
+            Err(error) => heal(&disk, genesis, error, known_final, missing)?,
         }
         SledIndex::wipe(&path)?;
     }
-    watched(genesis.clone(), disk, Arc::new(open_index(&path)?))
+    whole(watched(genesis.clone(), disk, Arc::new(open_index(&path)?))?, missing)
+}
+
+/// The final height that an index has noted; 0 without one.
+fn final_height_in(index: &SledIndex, genesis: &Genesis) -> u64 {
+    let mark = Checkpoint::peek(index, &genesis.hash()).ok().flatten();
+    mark.map_or(0, |mark| mark.final_height)
+}
+
+/// Refuses a chain that a repair has not made whole yet, where there is nobody to ask for the rest.
+fn whole(opened: (Ledger, OpenReport), missing: Missing) -> Result<(Ledger, OpenReport), LedgerError> {
+    match opened.0.repairing_to().filter(|_| missing == Missing::Refuse) {
+        None => Ok(opened),
+        Some(height) => Err(StoreError::Damaged {
+            file: "journal".to_owned(),
+            offset: 0,
+            what: format!(
+                "its repair is not at its end: blocks up to height {height} are missing: start the node with \
+                 --bootnodes, and they are fetched from peers"
+            ),
+        }
+        .into()),
+    }
 }
 
 /// Mends the journal where that is what is damaged; hands back errors that are no damage.
@@ -107,7 +134,7 @@ fn heal(
     genesis: &Genesis,
     error: LedgerError,
     known_final: u64,
-    may_fetch: bool,
+    missing: Missing,
 ) -> Result<(), LedgerError> {
     let damage = error.damage();
     match damage {
@@ -116,7 +143,7 @@ fn heal(
             tracing::warn!(%error, "making what is made from the journal again");
         }
         Some(Damage::Journal) => {
-            if let Some(repair) = repair(disk, genesis, known_final, may_fetch)? {
+            if let Some(repair) = repair(disk, genesis, known_final, missing)? {
                 let (height, missing) = (repair.height, repair.missing.len());
                 tracing::warn!(damage = repair.damage, height, missing, "the journal is repaired");
             }

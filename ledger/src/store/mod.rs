@@ -51,7 +51,7 @@ pub use memory_disk::{Fate, Fuse, MemoryDisk, Piece, SECTOR_BYTES};
 pub use memory_index::MemoryIndex;
 pub use reader::{JournalReader, Moves, StoredBlock, StoredMove};
 pub use recovery::check_network;
-pub use repair::{Repair, repair};
+pub use repair::{Missing, Repair, repair};
 pub use salvage::Salvage;
 pub use segment::SEGMENT_BYTES;
 pub use sled_index::{INDEX_CACHE_BYTES, SledIndex};

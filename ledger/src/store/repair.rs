@@ -26,6 +26,15 @@ use super::segment::{FOLDER, Segments, file_name};
 const NEW_FILE: &str = "journal/repair.new";
 const CHUNK_BYTES: u64 = 8 << 20;
 
+/// What becomes of blocks that the journal has lost and that only peers can give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// There are peers to ask.
+    Fetch,
+    /// There is nobody: the repair is refused.
+    Refuse,
+}
+
 /// What a repair did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repair {
@@ -35,8 +44,6 @@ pub struct Repair {
     pub height: u64,
     /// The blocks to fetch from peers: height and id, the lowest first. Those that nothing tells of are not here.
     pub missing: Vec<(u64, Hash)>,
-    /// Whether all that the journal held can be made again from what was set aside.
-    pub is_whole: bool,
 }
 
 /// The journal's sound beginning.
@@ -62,7 +69,7 @@ struct Prospect {
 }
 
 /// Repairs the journal on a disk so far that it can be opened; `None` where nothing of it is lost. `known_final` is the
-/// greatest final height known from elsewhere; `may_fetch` says that there are peers to ask for blocks.
+/// greatest final height known from elsewhere; `missing` says what becomes of what is lost.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] where blocks are lost that only peers could give and there are none: nothing was changed.
@@ -71,7 +78,7 @@ pub fn repair(
     disk: &Arc<dyn Disk>,
     genesis: &Genesis,
     known_final: u64,
-    may_fetch: bool,
+    missing: Missing,
 ) -> Result<Option<Repair>, StoreError> {
     let headers = headers_before(disk)?;
     let beginning = sound_beginning(disk, genesis.hash())?;
@@ -80,13 +87,14 @@ pub fn repair(
     left.extend(aside(disk.as_ref())?);
     let found = Salvage::search(disk, &genesis.hash(), &headers, left)?;
     let prospect = prospect(&beginning, &found, &headers, genesis)?;
-    if !prospect.is_lost {
+    // A note that cannot be read is written again from what is known.
+    if !prospect.is_lost && Lost::read(disk.as_ref()).is_ok() {
         return Ok(None);
     }
     let damage = beginning.damage.clone().unwrap_or_else(|| {
         StoreError::damaged(FOLDER, beginning.end, "the journal ends before the chain that was synced")
     });
-    if !prospect.is_whole && !may_fetch {
+    if !prospect.is_whole && missing == Missing::Refuse {
         return Err(beyond_repair(damage, &prospect));
     }
     let height = beginning.height();
@@ -94,8 +102,8 @@ pub fn repair(
     keep_what_was_known(disk, &headers, final_height)?;
     cut_back(disk, &beginning)?;
     tracing::warn!(%damage, height, final_height, "the damaged end of the journal is set aside and made anew");
-    let Prospect { missing, is_whole, .. } = prospect;
-    Ok(Some(Repair { damage: damage.to_string(), height, missing, is_whole }))
+    let missing = prospect.missing;
+    Ok(Some(Repair { damage: damage.to_string(), height, missing }))
 }
 
 fn beyond_repair(damage: StoreError, prospect: &Prospect) -> StoreError {
@@ -282,7 +290,10 @@ fn cut_back(disk: &Arc<dyn Disk>, beginning: &Beginning) -> Result<(), StoreErro
             disk.rename(&name, &aside).map_err(|error| StoreError::io("rename", &name, error))?;
             continue;
         }
-        copy(disk, &name, &aside, file_len(disk, &name)?)?;
+        // Whole or not at all: a copy that a crash cut short would be copied again under the next number.
+        disk.remove(NEW_FILE).map_err(|error| StoreError::io("write", NEW_FILE, error))?;
+        copy(disk, &name, NEW_FILE, file_len(disk, &name)?)?;
+        disk.rename(NEW_FILE, &aside).map_err(|error| StoreError::io("rename", NEW_FILE, error))?;
         disk.remove(NEW_FILE).map_err(|error| StoreError::io("write", NEW_FILE, error))?;
         copy(disk, &name, NEW_FILE, beginning.end - base)?;
         disk.rename(NEW_FILE, &name).map_err(|error| StoreError::io("rename", NEW_FILE, error))?;

@@ -215,7 +215,7 @@ impl Salvage {
                 if bytes[4] == Kind::Block as u8 && bytes[BLOCK_OFFSET..] == VERSION.to_le_bytes() {
                     self.note_block(file, offset, len)?;
                 } else if bytes[4] == Kind::Move as u8 && bytes[HEAD_LEN..] == genesis.0[..8] {
-                    self.note_move(file, base, offset, len)?;
+                    self.note_move(file, base, offset, len, genesis)?;
                 }
             }
             at += WINDOW_BYTES;
@@ -249,11 +249,23 @@ impl Salvage {
     }
 
     /// A frame at `offset` of a file may be a move's.
-    fn note_move(&mut self, file: usize, base: u64, offset: u64, file_len: u64) -> Result<(), StoreError> {
+    fn note_move(
+        &mut self,
+        file: usize,
+        base: u64,
+        offset: u64,
+        file_len: u64,
+        genesis: &Hash,
+    ) -> Result<(), StoreError> {
         let head_len = len64(&[0; HEAD_LEN]);
-        let bytes = self.read(file, offset, head_len)?;
+        let named = head_len + len64(&genesis.0);
+        if offset + named > file_len {
+            return Ok(());
+        }
+        let bytes = self.read(file, offset, named)?;
         let Some(head) = bytes.first_chunk().and_then(Head::decode) else { return Ok(()) };
-        if offset + head.frame_len() > file_len {
+        // All of the genesis: no bytes inside a block can pass for it, so that nothing large is read for nothing.
+        if offset + head.frame_len() > file_len || bytes[HEAD_LEN..] != genesis.0 {
             return Ok(());
         }
         let payload = self.read(file, offset + head_len, u64::from(head.len))?;

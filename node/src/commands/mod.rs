@@ -19,6 +19,7 @@ use std::sync::Arc;
 use clap::Args;
 use printsy_consensus::Genesis;
 use printsy_ledger::Ledger;
+use printsy_ledger::store::Missing;
 
 use crate::cli::RunArgs;
 use crate::config::Config;
@@ -71,7 +72,7 @@ impl OfflineArgs {
 /// Opens the ledger of a stopped node. The orders that wait are kept for the next start at once, so that a command
 /// which is interrupted loses none.
 fn open_ledger(genesis: Arc<Genesis>, datadir: &Path) -> Result<Ledger, Failure> {
-    let (ledger, _) = storage::open(genesis, &Storage::Datadir(datadir.to_owned()), false)?;
+    let (ledger, _) = storage::open(genesis, &Storage::Datadir(datadir.to_owned()), Missing::Refuse)?;
     ledger.close()?;
     Ok(ledger)
 }

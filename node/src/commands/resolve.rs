@@ -126,8 +126,8 @@ fn describe(retreat: &Retreat, other: Option<&Other>) -> String {
         }
     }
     text + &format!(
-        "back to:    height {}, {}, work {}\n{} blocks with {} transactions leave the chain; their clients have to \
-         send them again",
+        "back to:    height {}, {}, work {}\n{} blocks with {} transactions leave the chain; what this \
+         node was not told of by clients has to be sent again",
         to.height(),
         to.id(),
         to.work,

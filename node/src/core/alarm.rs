@@ -58,7 +58,7 @@ impl fmt::Display for Conflict {
             "a chain of more work, up to {tip} at height {height}, leaves this one after height {fork_height}, but \
              here all is final up to height {final_height} ({final_block}): this node stays; compare with a node \
              you trust by `printsyd audit --against URL`, and only if the other chain is right follow it by \
-             `printsyd resolve --to {tip}`"
+             `printsyd resolve --to {tip} --from URL`, both while this node is stopped"
         )
     }
 }

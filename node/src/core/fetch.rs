@@ -104,9 +104,11 @@ impl Core {
         let best = self.plan.ids.iter().take(BODY_WINDOW).copied();
         let others = self.ledger.tree().missing_bodies(&tip, OTHER_BRANCHES);
         let mut seen = BTreeSet::new();
-        let all = best
-            .chain(others)
-            .filter(|id| seen.insert(*id) && self.ledger.needs_body(id) && !self.ledger.has_salvaged(id));
+        let all = best.chain(others).filter(|id| {
+            seen.insert(*id)
+                && self.ledger.needs_body(id)
+                && (self.progress.is_stalled || !self.ledger.has_salvaged(id))
+        });
         all.filter(|id| self.requests.bodies.is_due(id, self.now)).take(BODY_WINDOW).collect()
     }
 

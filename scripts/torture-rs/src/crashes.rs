@@ -7,7 +7,7 @@
 //! Some images are played on and cut again. A part of the images stands on the real index: sled's folder, copied
 //! while it is open.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -17,6 +17,7 @@ use printsy_ledger::store::{
 };
 use tokio::time::Instant;
 
+use crate::files::copy_folder;
 use crate::history::{History, Played, Told};
 use crate::report::Report;
 use crate::seeds;
@@ -237,20 +238,6 @@ fn on_sled(history: &History, random: &mut Random, changes: u64, tally: &mut Tal
         tally.images += 1;
         tally.sled += 1;
         tally.ahead += u64::from(ahead);
-    }
-    Ok(())
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    std::fs::create_dir(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
     }
     Ok(())
 }

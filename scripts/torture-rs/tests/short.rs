@@ -23,9 +23,10 @@ async fn what_a_daemon_answered_survives_its_kills() {
 
 #[test]
 fn what_a_ledger_acknowledged_survives_power_cuts() {
-    let report = crashes::run(7, 400).map_err(|error| format!("{error:#}")).unwrap();
+    let report = crashes::run(7, 1_000).map_err(|error| format!("{error:#}")).unwrap();
     println!("{report}");
-    assert!(report.number("images opened and compared") >= Some(400));
+    assert!(report.number("images opened and compared") >= Some(1_000));
+    assert!(report.number("of them played on and cut again") > Some(0), "second cuts too");
     assert!(report.number("at the step that was not acknowledged yet") > Some(0), "cuts within a step too");
 }
 
