@@ -2,7 +2,7 @@
 //! what it had acknowledged, or at the step it was in, whole; and it goes on from there.
 //!
 //! A history is played with a fuse that blows at any change of disk or index. Of the disk at that moment many images
-//! are made: nothing of what was not synced, every prefix of it, random sectors of it, all of it. Each is opened and
+//! are made: nothing of what was not synced, prefixes of it, random sectors of it, all of it. Each is opened and
 //! held against the naive world: tip, root, every entry and holding, the final height; then one more block connects.
 //! Some images are played on and cut again. A part of the images stands on the real index: sled's folder, copied
 //! while it is open.
