@@ -40,9 +40,25 @@ pub enum Command {
     /// Make and list your own keys.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Check a proof (getProof, getInclusionProof) without asking any node.
+    Verify(VerifyArgs),
     /// Everything that asks a node.
     #[command(flatten)]
     Node(NodeCommand),
+}
+
+/// Which proof, and what is known from elsewhere.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// The proof as a node answered it; `-` for standard input.
+    #[arg(value_name = "FILE|-")]
+    pub proof: String,
+    /// The network it must be of: its genesis.json, or the id of its block 0. Without it the proof says which.
+    #[arg(long, value_name = "FILE|HASH")]
+    pub genesis: Option<String>,
+    /// A block known to be on the chain, by its id; may be repeated. The proof must then be against these.
+    #[arg(long, value_name = "HASH", value_parser = HashHex::from_str)]
+    pub block: Vec<HashHex>,
 }
 
 /// What is asked of a node.
@@ -326,7 +342,7 @@ impl Command {
     #[must_use]
     pub fn needs_key(&self) -> bool {
         match self {
-            Self::Keys(_) => false,
+            Self::Keys(_) | Self::Verify(_) => false,
             Self::Node(NodeCommand::Buy { .. } | NodeCommand::Order(_)) => true,
             Self::Node(NodeCommand::Balance { account }) => account.is_none(),
             Self::Node(_) => false,

@@ -5,6 +5,7 @@
 //! - [`session`]: one node, asked and sent to
 //! - [`run`]: the commands, each as question, order, answer
 //! - [`tell`]: the sentences for people; pure
+//! - [`verify`]: proofs, checked without any node
 //!
 //! Data goes to standard output, everything else to standard error; a secret key goes nowhere.
 
@@ -13,3 +14,4 @@ pub mod order;
 pub mod run;
 pub mod session;
 pub mod tell;
+pub mod verify;

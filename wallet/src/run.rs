@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::cli::{Account, Cli, Command, Item, KeysCommand, NodeCommand, OrderCommand, Send};
 use crate::session::Session;
-use crate::{order, tell};
+use crate::{order, tell, verify};
 
 /// What a command came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn new(text: String, data: &impl Serialize) -> Result<Self> {
+    pub(crate) fn new(text: String, data: &impl Serialize) -> Result<Self> {
         Ok(Self { text, json: serde_json::to_value(data)?, notes: Vec::new(), success: true })
     }
 }
@@ -45,6 +45,7 @@ impl Answer {
 pub async fn run(cli: &Cli) -> Result<Answer> {
     let command = match &cli.command {
         Command::Keys(command) => return keys(command, &Keyring::of_user()?),
+        Command::Verify(args) => return verify::verify(args),
         Command::Node(command) => command,
     };
     let session = Session::open(&cli.rpc).await?;

@@ -10,13 +10,16 @@ use parking_lot::Mutex;
 use printsy_consensus::{Hash, SecretKey};
 use printsy_ledger::{LedgerError, Reader};
 use printsy_rpc::RpcError;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::ServerOptions;
+use super::access::Access;
 use super::admin::Generator;
 use super::errors;
+use super::limits::PROOFS_AT_ONCE;
 use crate::handle::NodeHandle;
+use crate::logging::LogControl;
 
 /// What the methods share.
 pub(super) struct Context {
@@ -24,6 +27,10 @@ pub(super) struct Context {
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) generator: Option<Generator>,
     pub(super) expects_peers: bool,
+    pub(super) access: Arc<Access>,
+    pub(super) logs: Option<LogControl>,
+    /// Places for proofs that are being made.
+    pub(super) proofs: Semaphore,
     tips: watch::Sender<Hash>,
     /// The last trouble with the storage that was logged: the same is not logged at every call.
     trouble: Mutex<String>,
@@ -32,13 +39,21 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(node: NodeHandle, options: &ServerOptions, stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        node: NodeHandle,
+        options: &ServerOptions,
+        access: Arc<Access>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         let tip = node.reader().snapshot().tip.id();
         Self {
             node,
             stopping,
             generator: options.generate_key.clone().map(|key: SecretKey| Generator::new(key)),
             expects_peers: options.expects_peers,
+            access,
+            logs: options.logs.clone(),
+            proofs: Semaphore::new(PROOFS_AT_ONCE),
             tips: watch::Sender::new(tip),
             trouble: Mutex::default(),
             sync_began: Mutex::default(),
