@@ -3,7 +3,7 @@
 //! Types only; what they promise is the node's to keep. Numbers that only a node writes are plain, those a
 //! caller writes are bounded.
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::MAX_BATCH_TRANSACTIONS;
@@ -134,6 +134,7 @@ impl Method for ExecuteTransactions {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExecuteManyParams {
     /// The signed transactions.
+    #[schemars(with = "Vec<TransactionHex>", length(max = MAX_BATCH_TRANSACTIONS))]
     pub transactions: TransactionList,
     /// How far to wait for each; by default until included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,21 +154,6 @@ impl TransactionList {
     #[must_use]
     pub fn into_inner(self) -> Vec<TransactionHex> {
         self.0
-    }
-}
-
-impl JsonSchema for TransactionList {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "TransactionList".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let item = generator.subschema_for::<TransactionHex>();
-        json_schema!({ "type": "array", "items": item, "maxItems": MAX_BATCH_TRANSACTIONS })
     }
 }
 

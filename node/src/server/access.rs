@@ -37,7 +37,7 @@ pub struct AccessOptions {
     pub cookie: Option<Secret>,
     /// The datadir whose lasting tokens are good here.
     pub tokens_in: Option<PathBuf>,
-    /// The scopes beside `admin` that ask for a token.
+    /// The scopes that ask for a token; `admin` does anyway, but on a development network on the node's own machine.
     pub require_token: BTreeSet<Scope>,
     /// Calls a second of one address or token; 0: any number.
     pub rate: u32,
@@ -115,10 +115,8 @@ impl Access {
     }
 
     fn asks_for_token(&self, scope: Scope, is_local: bool) -> bool {
-        match scope {
-            Scope::Admin => !(self.is_development && is_local),
-            other => self.require_token.contains(&other),
-        }
+        let is_free = scope != Scope::Admin || (self.is_development && is_local);
+        !is_free || self.require_token.contains(&scope)
     }
 
     fn identify(&self, credential: Credential) -> Identity {
