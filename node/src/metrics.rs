@@ -34,6 +34,7 @@ pub struct Metrics {
     headers: Level,
     rpc_calls: Counter,
     rpc_errors: Counter,
+    rpc_waiting: Level,
     miner_hashes: Counter,
     miner_blocks: Counter,
 }
@@ -56,6 +57,8 @@ impl Metrics {
         registry.register("disk_free_bytes", "Bytes free for this node on the datadir's file system", free);
         registry.register("rpc_calls", "Calls answered, of any outcome", m.rpc_calls.clone());
         registry.register("rpc_errors", "Calls answered with an error", m.rpc_errors.clone());
+        let waiting = m.rpc_waiting.clone();
+        registry.register("rpc_waiting", "Calls that wait for what becomes of an order", waiting);
         registry.register("miner_hashes", "Nonces tried by this node's own miner", m.miner_hashes.clone());
         registry.register("miner_blocks", "Blocks found by this node's own miner", m.miner_blocks.clone());
         metrics
@@ -186,6 +189,12 @@ impl Metrics {
         }
     }
 
+    /// A call waits for an order, until what this gives is dropped.
+    pub fn rpc_waits(&self) -> RpcWait {
+        self.rpc_waiting.inc();
+        RpcWait(self.rpc_waiting.clone())
+    }
+
     /// This node's miner tried nonces.
     pub fn hashes(&self, count: u64) {
         self.miner_hashes.inc_by(count);
@@ -194,5 +203,15 @@ impl Metrics {
     /// This node's miner found a block.
     pub fn block_found(&self) {
         self.miner_blocks.inc();
+    }
+}
+
+/// A call that waits for an order, counted until this is dropped.
+#[derive(Debug)]
+pub struct RpcWait(Level);
+
+impl Drop for RpcWait {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }

@@ -127,7 +127,9 @@ async fn a_stop_answers_whoever_waits() {
     let node = serving(&genesis, |_| {}).await;
     let order = purchase(&genesis, "alice", 1, 1, 1);
     let (included, done) = waits(address(&node), &order);
-    support::until(node.handle(), "the order waits", |node| node.reader().mempool_size().0 == 1).await;
+    // Both are at their wait: the stop must not come before the second call is even read.
+    let both_wait = async { while metric(address(&node), "printsy_rpc_waiting").await < 2 {} };
+    tokio::time::timeout(server_support::PATIENCE, both_wait).await.unwrap();
     node.stop().await.unwrap();
     assert_eq!(included.await.unwrap()["status"], "pending");
     assert_eq!(done.await.unwrap()["status"], "pending");

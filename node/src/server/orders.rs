@@ -180,6 +180,7 @@ async fn follow(context: &Arc<Context>, txid: Hash, patience: Patience) -> Resul
     // Before the first look, so that no tip in between is missed.
     let mut tips = context.tips();
     let mut stopping = context.stopping.clone();
+    let _counted = context.node.metrics().rpc_waits();
     loop {
         let told = look(context, txid).await?;
         if is_done(context, &told, txid, patience.wait)? {
