@@ -19,6 +19,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use printsy_consensus::Genesis;
+use printsy_ledger::MAX_GENESIS_TEXT_BYTES;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
@@ -40,9 +41,7 @@ const LEDGER_FILES: [&str; 3] = ["journal", "headers.dat", "index"];
 /// The most addresses saved or read: more than a restart ever tries.
 pub const MAX_PEERS: usize = 256;
 
-/// The most bytes of a genesis file: 1,024 miners and 32 other keys are 200 kB.
-const MAX_GENESIS_BYTES: u64 = 1 << 20;
-/// The most bytes read of the other small files: 256 addresses of 400 bytes.
+/// The most bytes read of the small files beside the genesis: 256 addresses of 400 bytes.
 const MAX_SMALL_BYTES: u64 = 128 << 10;
 
 /// A genesis, and the very text it was read from.
@@ -63,7 +62,8 @@ impl GivenGenesis {
     /// Exit code 3, with the file and the rule.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let from = path.display().to_string();
-        let text = read_bounded(path, MAX_GENESIS_BYTES)
+        let most = u64::try_from(MAX_GENESIS_TEXT_BYTES).unwrap_or(u64::MAX);
+        let text = read_bounded(path, most)
             .map_err(|error| Failure::Config(format!("cannot read the genesis {from}: {error}")))?;
         let genesis = Genesis::from_json(&text)
             .map_err(|error| Failure::Config(format!("bad genesis {from}: {error}")))?;

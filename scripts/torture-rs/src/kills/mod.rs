@@ -29,6 +29,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use self::answers::{Answer, Book, Seen, of_chain};
 use self::daemon::{Life, Mining, Start, Starter};
+pub(crate) use self::daemon::genesis;
 use self::load::Load;
 use self::model::{Model, Moved};
 use self::orders::Customers;
@@ -112,7 +113,7 @@ struct Tally {
 
 impl Campaign {
     fn new(options: &Options, folder: &Folder) -> Result<Self> {
-        let genesis = daemon::genesis()?;
+        let genesis = genesis()?;
         Ok(Self {
             starter: Starter::new(&options.printsyd, folder, &genesis)?,
             model: Model::new(genesis.clone())?,
