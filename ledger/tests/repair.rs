@@ -530,12 +530,12 @@ fn headers_dat_alone_does_not_tell_which_block_was_final() {
 fn what_a_repair_waits_for_is_given_up_by_a_retreat_and_never_wanted_again() {
     let mut plain = Plain::of(10);
     let mut other = plain.chain[2];
-    let branch: Vec<_> = (0..12).map(|_| {
+    let mut branch = Vec::new();
+    for _ in 0..12 {
         let block = plain.world.extend(&other, "miner-2", &[]);
         other = block.id();
-        block
-    });
-    let branch: Vec<_> = branch.collect();
+        branch.push(block);
+    }
     for to in 2..=4 {
         let disk = plain.midway(5);
         let ledger = healed(&plain.genesis, &disk, None, Missing::Refuse).unwrap();

@@ -316,12 +316,17 @@ fn read_node_key(path: &Path, mode: u32) -> Result<[u8; 32], Failure> {
             path.display()
         )));
     }
-    let text = read_bounded(path, 1024).map_err(|error| Failure::io("read", path, &error))?;
-    let mut key = [0; 32];
-    hex::decode_to_slice(text.trim_end(), &mut key).map_err(|_| {
+    let no_key = || {
         let path = path.display();
         Failure::Config(format!("{path} is not a node key of 64 hex digits; move it away for a new one"))
+    };
+    let text = read_bounded(path, 1024).map_err(|error| match error.kind() {
+        // No text, too much of it, or no file.
+        io::ErrorKind::InvalidData | io::ErrorKind::Other => no_key(),
+        _ => Failure::io("read", path, &error),
     })?;
+    let mut key = [0; 32];
+    hex::decode_to_slice(text.trim_end(), &mut key).map_err(|_| no_key())?;
     Ok(key)
 }
 

@@ -112,6 +112,11 @@ fn a_node_key_that_is_none_is_refused_and_never_shown_or_replaced() {
         assert!(text.is_empty() || !refused.contains(text), "{refused}");
         assert_eq!(fs::read_to_string(folder.path().join(NODE_KEY_FILE)).unwrap(), text);
     }
+    // One that a dying disk wrote over is no text at all.
+    datadir.write(NODE_KEY_FILE, &[0xff; 65], 0o600).unwrap();
+    let refused = datadir.node_key().unwrap_err();
+    assert_eq!(refused.code(), 3, "{refused}");
+    assert!(refused.to_string().contains("move it away"), "{refused}");
 }
 
 #[test]

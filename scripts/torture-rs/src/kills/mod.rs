@@ -28,8 +28,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::answers::{Answer, Book, Seen, of_chain};
-use self::daemon::{Life, Mining, Start, Starter};
 pub(crate) use self::daemon::genesis;
+use self::daemon::{Life, Mining, Start, Starter};
 use self::load::Load;
 use self::model::{Model, Moved};
 use self::orders::Customers;
@@ -48,7 +48,7 @@ const ASKED_AGAIN: usize = 25;
 /// After so many lives, the next image comes on sale.
 const LIVES_AN_IMAGE: u64 = 4;
 /// How long calls may take to fail once the daemon is dead.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const LAST_WORDS: Duration = Duration::from_secs(60);
 
 /// What to do.
 #[derive(Clone, Debug)]
