@@ -90,13 +90,14 @@ impl Datadir {
     ///
     /// # Errors
     /// Exit code 1 where it cannot be written; 3 where it is no folder, no genesis is given or held, or the held
-    /// one is bad; 4 where another process uses the datadir; 6 where it holds another genesis. Nothing is touched
-    /// then.
+    /// one is bad; 4 where another process uses the datadir; 5 where it holds a ledger, and no genesis or a bad one;
+    /// 6 where it holds another genesis. Nothing is touched then.
     pub fn open(path: &Path, given: Option<GivenGenesis>) -> Result<(Self, Genesis), Failure> {
         check_folder(path)?;
         let held = held_genesis(path)?;
         agree(path, given.as_ref(), held.as_ref())?;
         if given.is_none() && held.is_none() {
+            refuse_nameless_ledger(path)?;
             return Err(Failure::Config(format!(
                 "{} holds no genesis: pass --genesis FILE, or make a network with `printsyd init`",
                 path.display()
