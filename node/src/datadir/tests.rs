@@ -229,8 +229,7 @@ fn a_datadir_that_cannot_be_is_refused_and_nothing_is_made() {
 fn a_ledger_whose_genesis_is_gone_is_damaged_whether_or_not_another_is_given() {
     let folder = TempDir::new().unwrap();
     fs::create_dir(folder.path().join("journal")).unwrap();
-    let given = || GivenGenesis::built_in(crate::dev::genesis(), "a test");
-    for given in [None, Some(given())] {
+    for given in [None, Some(solo())] {
         let refused = Datadir::open(folder.path(), given).unwrap_err();
         assert_eq!(refused.code(), 5, "{refused}");
         assert!(refused.to_string().contains("copy the network's genesis file there"), "{refused}");
