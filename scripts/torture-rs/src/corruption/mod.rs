@@ -135,6 +135,7 @@ impl Campaign<'_> {
         let mut whole = None;
         for number in 0..self.options.count {
             if number % DAMAGES_A_DATADIR == 0 {
+                eprintln!("{number} damages in {} s", begun.elapsed().as_secs());
                 whole = Some(self.make_datadirs(number).await.context("making the datadirs")?);
             }
             let whole = whole.as_ref().context("the datadirs were made")?;
