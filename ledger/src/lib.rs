@@ -62,6 +62,6 @@ pub use progress::{Progress, Watch};
 pub use published::{Snapshot, Tip};
 pub use reader::{Availability, EditionNumbers, Order, Reader, StoredBlock};
 pub use recount::MAX_RECOUNT_TRANSACTIONS;
-pub use retreat::{Retreat, RetreatError};
+pub use retreat::{GivenUp, Retreat, RetreatError};
 pub use status::{Change, MAX_CHANGES, MAX_STORIES, MAX_STORY_BYTES, Status, Story};
 pub use template::Template;

@@ -71,7 +71,7 @@ pub enum ConfigError {
         what: String,
     },
     /// The file cannot be read.
-    #[error("cannot read the configuration {}: {source}", path.display())]
+    #[error("cannot read the configuration {}: {source}; mend it, or move it away", path.display())]
     Read {
         /// The file.
         path: PathBuf,

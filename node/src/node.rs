@@ -134,6 +134,9 @@ impl Node {
         let (events, queue) = mpsc::channel(EVENT_QUEUE);
         let handle =
             NodeHandle::new(ledger.reader(), options.clock, metrics.clone(), network.clone(), events);
+        let core = Core::new(ledger, metrics);
+        // Before anybody can ask: a node in the midst of a repair is not ready.
+        handle.show(&core);
         let server = match options.server {
             Some(options) => Some(
                 serve(options, handle.clone(), Arc::new(registry))
@@ -142,8 +145,7 @@ impl Node {
             ),
             None => None,
         };
-        let core = spawn_core(Core::new(ledger, metrics), queue, handle.clone(), options.on_conflict)
-            .map_err(NodeError::Thread)?;
+        let core = spawn_core(core, queue, handle.clone(), options.on_conflict).map_err(NodeError::Thread)?;
         let (stop, stopping) = watch::channel(false);
         let mut tasks = vec![tokio::spawn(tick(handle.clone()))];
         if let Some(guard) = options.guard {

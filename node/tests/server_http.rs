@@ -205,7 +205,8 @@ async fn a_large_upload_that_stops_loses_its_place() {
     let read = stalled.read_to_end(&mut answer);
     tokio::time::timeout(server_support::PATIENCE, read).await.unwrap().unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
-    assert!(begin.elapsed() < std::time::Duration::from_secs(20), "{:?}", begin.elapsed());
+    let took = begin.elapsed();
+    assert!(took < std::time::Duration::from_secs(30), "sooner than a body may take that grows: {took:?}");
     node.stop().await.unwrap();
 }
 

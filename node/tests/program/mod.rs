@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Longer than any of these programs takes, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `printsyd` with these arguments, no variables of ours, and `home` for a home.
 pub fn printsyd(home: &Path, arguments: &[&str]) -> Command {

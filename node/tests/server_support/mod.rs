@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use crate::support::key;
 
 /// How long any answer may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node alone, in memory, that serves on loopback and generates blocks with `miner-1`.
 pub async fn serving(genesis: &Arc<Genesis>, change: impl FnOnce(&mut ServerOptions)) -> Node {

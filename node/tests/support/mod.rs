@@ -16,7 +16,7 @@ use printsy_node::{MiningMode, OnConflict};
 use printsy_p2p::Limits;
 
 /// How long anything may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The well-known development key of a name.
 pub fn key(name: &str) -> SecretKey {

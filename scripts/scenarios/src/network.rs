@@ -27,7 +27,7 @@ pub const MINERS: [&str; 3] = ["miner-1", "miner-2", "miner-3"];
 /// The number of the node that does not mine.
 pub const SHOP: usize = 4;
 /// How long a node may take until it is ready.
-const READY_TIME: Duration = Duration::from_secs(30);
+const READY_TIME: Duration = Duration::from_secs(60);
 /// How many of its log's last lines tell why a node ended.
 const LAST_LINES: usize = 5;
 

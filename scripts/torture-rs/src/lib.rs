@@ -8,6 +8,7 @@
 pub mod corruption;
 pub mod crashes;
 mod files;
+mod fused;
 mod history;
 pub mod kills;
 pub mod reorganisations;
