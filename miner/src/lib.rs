@@ -14,5 +14,5 @@ mod miner;
 
 pub use cancel::Cancel;
 pub use error::Error;
-pub use kernel::{Kernel, PORTABLE, Puzzle, self_test};
-pub use miner::{CHUNK_HASHES, Job, MAX_THREADS, Miner, Search};
+pub use kernel::{Kernel, PORTABLE, Puzzle, kernel_named, kernels, self_test};
+pub use miner::{Job, MAX_THREADS, Miner, Search};
