@@ -280,22 +280,24 @@ fn a_miner_that_may_not_make_the_next_block_gets_no_template() {
     let genesis = genesis_with(|params| params.miner_spacing = 2);
     let mut world = World::new(&genesis);
     let mut node = Node::new(&genesis);
+    // The rule, and the height of the next block it may make.
     let refusal = |node: &mut Node, miner: &str| match node.ledger.template(public(miner), 0) {
         Ok(_) => None,
-        Err(TemplateError::Miner(error)) => error.rule(),
-        Err(TemplateError::Ledger(error)) => panic!("{error}"),
+        Err(TemplateError::Miner(error)) => Some((error.rule()?, 0)),
+        Err(TemplateError::Pause { error, height }) => Some((error.rule()?, height)),
+        Err(error) => panic!("{error}"),
     };
-    assert_eq!(refusal(&mut node, "nobody"), Some(Rule::B3));
+    assert_eq!(refusal(&mut node, "nobody"), Some((Rule::B3, 0)));
     for (miner, refused) in [
-        ("miner-1", &["miner-1"][..]),
-        ("miner-2", &["miner-1", "miner-2"]),
-        ("miner-3", &["miner-2", "miner-3"]),
-        ("miner-1", &["miner-1", "miner-3"]),
+        ("miner-1", &[("miner-1", 4)][..]),
+        ("miner-2", &[("miner-1", 4), ("miner-2", 5)]),
+        ("miner-3", &[("miner-2", 5), ("miner-3", 6)]),
+        ("miner-1", &[("miner-1", 7), ("miner-3", 6)]),
     ] {
         let block = node.mine(&mut world, miner);
         assert!(node.give(&block).refused.is_empty());
         for name in ["miner-1", "miner-2", "miner-3"] {
-            let expected = refused.contains(&name).then_some(Rule::B4);
+            let expected = refused.iter().find(|(who, _)| *who == name).map(|(_, at)| (Rule::B4, *at));
             assert_eq!(refusal(&mut node, name), expected, "{name} after {miner}");
         }
     }

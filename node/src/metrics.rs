@@ -30,10 +30,13 @@ pub struct Metrics {
     templates: Counter,
     template_transactions: Level,
     template_orders: Level,
+    template_faults: Level,
     index_lag: Level,
     headers: Level,
     rpc_calls: Counter,
     rpc_errors: Counter,
+    rpc_subscriptions: Level,
+    rpc_slow_readers: Counter,
     miner_hashes: Counter,
     miner_blocks: Counter,
 }
@@ -56,6 +59,10 @@ impl Metrics {
         registry.register("disk_free_bytes", "Bytes free for this node on the datadir's file system", free);
         registry.register("rpc_calls", "Calls answered, of any outcome", m.rpc_calls.clone());
         registry.register("rpc_errors", "Calls answered with an error", m.rpc_errors.clone());
+        let open = m.rpc_subscriptions.clone();
+        registry.register("rpc_subscriptions", "Subscriptions now", open);
+        let slow = m.rpc_slow_readers.clone();
+        registry.register("rpc_slow_readers", "Subscriptions ended because their reader was too slow", slow);
         registry.register("miner_hashes", "Nonces tried by this node's own miner", m.miner_hashes.clone());
         registry.register("miner_blocks", "Blocks found by this node's own miner", m.miner_blocks.clone());
         metrics
@@ -107,6 +114,12 @@ impl Metrics {
         registry.register("template_transactions", "Orders in the last template made", last);
         let ever = self.template_orders.clone();
         registry.register("template_orders", "Orders put into the template of a tip, since the start", ever);
+        let faults = self.template_faults.clone();
+        registry.register(
+            "template_faults",
+            "Templates made that broke a rule: mistakes of this node",
+            faults,
+        );
     }
 
     /// Where the chain stands.
@@ -173,9 +186,10 @@ impl Metrics {
         self.template_transactions.set(transactions as u64);
     }
 
-    /// How many orders were put into templates since the start.
-    pub fn templated(&self, orders: u64) {
+    /// How many orders were put into templates since the start, and how many templates broke a rule.
+    pub fn templated(&self, orders: u64, faults: u64) {
         self.template_orders.set(orders);
+        self.template_faults.set(faults);
     }
 
     /// A call was answered.
@@ -184,6 +198,27 @@ impl Metrics {
         if failed {
             self.rpc_errors.inc();
         }
+    }
+
+    /// A subscription began.
+    pub fn subscribed(&self) {
+        self.rpc_subscriptions.inc();
+    }
+
+    /// A subscription ended.
+    pub fn unsubscribed(&self) {
+        self.rpc_subscriptions.dec();
+    }
+
+    /// How many subscriptions ended because their reader was too slow.
+    #[must_use]
+    pub fn slow_readers(&self) -> u64 {
+        self.rpc_slow_readers.get()
+    }
+
+    /// A subscription's reader was too slow.
+    pub fn slow_reader(&self) {
+        self.rpc_slow_readers.inc();
     }
 
     /// This node's miner tried nonces.

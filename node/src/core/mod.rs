@@ -10,6 +10,7 @@
 //! - `sync`: headers first; `fetch`: then bodies, from several peers at once
 //! - `alarm`: a peer's heavier chain that leaves what is final here
 //! - `peers`: what this node knows of each peer
+//! - `templates`: work for miners
 //! - `room`: orders and mining end before the disk does
 //!
 //! Checking in isolation (bytes, signatures) happened before: events carry what was checked, or who sent what
@@ -23,6 +24,7 @@ mod orders;
 mod peers;
 mod room;
 mod sync;
+mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,7 +34,7 @@ use printsy_ledger::{Ledger, LedgerError};
 pub use alarm::{Alarms, Conflict};
 pub use event::{
     BlockAnswer, BlockSource, BlockVerdict, Bodies, Effect, Event, Gossiped, OrderAnswer, OrderRefusal,
-    OrderSource, OrdersFailure, PeerAnswer, TemplateAnswer, TemplateRefusal, Ticket,
+    OrderSource, OrdersFailure, PeerAnswer, TemplateAnswer, TemplateBody, TemplateRefusal, Ticket,
 };
 pub use room::Room;
 pub use sync::SyncState;
@@ -42,6 +44,7 @@ use fetch::Plan;
 use peers::Peers;
 use room::Guard;
 use sync::{Progress, Requests};
+use templates::Pace;
 
 use crate::metrics::Metrics;
 
@@ -61,6 +64,7 @@ pub struct Core {
     plan: Plan,
     progress: Progress,
     guard: Guard,
+    pace: Pace,
     /// The alarms that stood after the last event.
     alarms: Alarms,
     /// Headers by miners that the tip does not know.
@@ -85,6 +89,7 @@ impl Core {
             plan: Plan::default(),
             progress: Progress::default(),
             guard: Guard::default(),
+            pace: Pace::default(),
             alarms: Alarms::default(),
             strangers: BTreeSet::new(),
             announced: BTreeMap::new(),
@@ -118,7 +123,7 @@ impl Core {
             Event::Block { source, block } => self.take_block(source, block)?,
             Event::Announced { header, from } => self.take_announcement(header, from)?,
             Event::BadBlock { id } => self.condemn(&id),
-            Event::Template { ticket, miner } => self.make_template(ticket, miner)?,
+            Event::Template { ticket, miner, body } => self.make_template(ticket, miner, body)?,
             Event::Connected { peer } => self.meet(peer),
             Event::Disconnected { peer } => self.lose(peer),
             Event::PeerStatus { peer, status } => self.hear_status(peer, &status),
@@ -168,7 +173,7 @@ impl Core {
         self.metrics.chain(tip.height(), self.ledger.final_height());
         self.metrics.mempool(self.ledger.mempool().len(), self.ledger.mempool().bytes());
         self.metrics.ledger(self.ledger.index_lag(), self.ledger.tree().len());
-        self.metrics.templated(self.ledger.templated_orders());
+        self.metrics.templated(self.ledger.templated_orders(), self.ledger.template_faults());
         self.watch_alarms();
     }
 }

@@ -81,10 +81,12 @@ fn read_block(
         };
         Ok((now.snapshot().clone(), stored))
     })?;
-    let info = |stored: StoredBlock| {
-        block_info(&snapshot, &stored.block, stored.bytes.len(), stored.on_chain, verbosity)
-    };
-    Ok(stored.map(info))
+    Ok(stored.map(|stored| stored_info(&snapshot, &stored, verbosity)))
+}
+
+/// A block as it is told.
+pub(super) fn stored_info(snapshot: &Snapshot, stored: &StoredBlock, verbosity: Verbosity) -> BlockInfo {
+    block_info(snapshot, &stored.block, stored.bytes.len(), stored.on_chain, verbosity)
 }
 
 fn is_genesis(reader: &Reader, selector: BlockSelector) -> bool {

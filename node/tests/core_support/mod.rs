@@ -20,7 +20,7 @@ use printsy_ledger::Ledger;
 use printsy_ledger::store::{MemoryDisk, MemoryIndex};
 use printsy_node::core::{
     BlockAnswer, BlockSource, Core, Effect, Event, Gossiped, OrderAnswer, OrderSource, PeerAnswer,
-    TemplateAnswer, Ticket,
+    TemplateAnswer, TemplateBody, Ticket,
 };
 use printsy_node::metrics::Metrics;
 use printsy_p2p::{MessageKey, PeerKey, Request, RequestFailure, RequestKey, Status, Verdict};
@@ -169,7 +169,8 @@ impl Rig {
     }
 
     pub fn template(&mut self, miner: &str) -> TemplateAnswer {
-        let effects = self.give(Event::Template { ticket: Ticket(3), miner: public(miner) });
+        let effects =
+            self.give(Event::Template { ticket: Ticket(3), miner: public(miner), body: TemplateBody::Whole });
         let answer = effects.into_iter().find_map(|effect| match effect {
             Effect::TemplateAnswer(Ticket(3), answer) => Some(answer),
             _ => None,

@@ -108,6 +108,13 @@ pub fn purchase(genesis: &Genesis, buyer: &str, image: u64, quantity: u32, refer
     sign(genesis, buyer, Action::Purchase { lines, total: 0 }, reference)
 }
 
+/// A signed purchase of one image that expires at a height.
+pub fn expiring(genesis: &Genesis, buyer: &str, image: u64, quantity: u32, expires_at: u64) -> Transaction {
+    let mut order = purchase(genesis, buyer, image, quantity, 1);
+    order.body.expires_at = expires_at;
+    order.body.sign(&genesis.hash(), &key(buyer))
+}
+
 /// Signs an action with a development key.
 pub fn sign(genesis: &Genesis, sender: &str, action: Action, reference: u8) -> Transaction {
     let key = key(sender);
