@@ -7,6 +7,7 @@
 //! It knows nothing of templates, keys, slots or the network: whoever drives it builds the header, and signs the
 //! block that comes of it. The tests hold every answer against `printsy-consensus`, whose word is what counts.
 
+pub mod bench;
 mod cancel;
 mod error;
 mod kernel;

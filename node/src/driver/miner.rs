@@ -65,7 +65,8 @@ enum Ended {
 impl Driver {
     async fn run(mut self) {
         let public = self.mining.key.public_key();
-        tracing::info!(miner = %public, mode = ?self.mining.mode, "mining");
+        let kernel = self.mining.miner.kernel_name();
+        tracing::info!(miner = %public, mode = ?self.mining.mode, kernel, "mining");
         while !self.is_stopping() && self.ready().await.is_some() {
             // Subscribed before the template is made, so that no change after it is missed.
             let changes = self.node.changes();

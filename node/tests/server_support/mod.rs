@@ -40,8 +40,13 @@ async fn start(
     let mut server = ServerOptions::new("127.0.0.1:0".parse().unwrap(), genesis.params());
     server.generate_key = Some(key("miner-1"));
     change(&mut server);
-    let mining =
-        mode.map(|mode| MiningOptions { key: key("miner-1"), threads: 1, mode, wait_for_peer: false });
+    let mining = mode.map(|mode| MiningOptions {
+        key: key("miner-1"),
+        threads: 1,
+        kernel: None,
+        mode,
+        wait_for_peer: false,
+    });
     let options = NodeOptions {
         genesis: genesis.clone(),
         storage: Storage::Memory,

@@ -81,6 +81,7 @@ pub async fn start(genesis: &Arc<Genesis>, seed: u8, plan: Plan, folder: Option<
     let mining = plan.mines.map(|(name, mode)| MiningOptions {
         key: key(name),
         threads: 1,
+        kernel: None,
         mode,
         wait_for_peer: false,
     });
