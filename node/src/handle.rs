@@ -13,8 +13,8 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use printsy_consensus::codec::{self, DecodeError};
 use printsy_consensus::{
-    BlockCheckError, CheckedBlock, CheckedTransaction, Fault, Hash, Params, SignedHeader, Transaction,
-    TransactionError, check_transaction,
+    BlockCheckError, CheckedBlock, CheckedTransaction, Fault, Hash, Params, PublicKey, SignedHeader,
+    Transaction, TransactionError, check_transaction,
 };
 use printsy_ledger::{Admitted, LedgerError, Reader};
 use printsy_p2p::{Network, PeerKey};
@@ -26,6 +26,7 @@ use crate::core::{
 };
 use crate::guard::DatadirLost;
 use crate::metrics::Metrics;
+use mining::TipMoved;
 pub(crate) use mining::Work;
 use state::State;
 use templates::{Templates, Turns};
@@ -107,6 +108,9 @@ pub(crate) struct Shared {
     is_damaged: AtomicBool,
     templates: Mutex<Templates>,
     turns: Turns,
+    tip_moved: Mutex<TipMoved>,
+    /// The key that this node mines with, if it does.
+    mining_key: OnceLock<PublicKey>,
 }
 
 impl NodeHandle {
@@ -132,6 +136,8 @@ impl NodeHandle {
             is_damaged: AtomicBool::new(false),
             templates: Mutex::default(),
             turns: Turns::default(),
+            tip_moved: Mutex::default(),
+            mining_key: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -252,6 +258,14 @@ impl NodeHandle {
     /// # Errors
     /// [`SubmitError::Stopping`].
     pub async fn submit_block(&self, bytes: Vec<u8>) -> Result<Submission, SubmitError> {
+        self.judge_block(bytes, BlockSource::Local).await
+    }
+
+    async fn judge_block(
+        &self,
+        bytes: Vec<u8>,
+        source: fn(Ticket) -> BlockSource,
+    ) -> Result<Submission, SubmitError> {
         let id = bytes.first_chunk().map(|header| SignedHeader::from_bytes(header).header.id());
         let block = match self.check_block(bytes).await.ok_or(SubmitError::Stopping)? {
             Ok(block) => block,
@@ -265,7 +279,7 @@ impl NodeHandle {
         let ticket = self.ticket();
         let (sender, answer) = oneshot::channel();
         self.shared.waiting.lock().blocks.insert(ticket, sender);
-        let event = Event::Block { source: BlockSource::Local(ticket), block: Arc::new(block) };
+        let event = Event::Block { source: source(ticket), block: Arc::new(block) };
         self.send(event).await.ok_or(SubmitError::Stopping)?;
         let answer = answer.await.map_err(|_| SubmitError::Stopping)?;
         Ok(Submission::Judged(Box::new(answer)))

@@ -144,8 +144,13 @@ impl Node {
             ),
             None => None,
         };
-        let core = spawn_core(Core::new(ledger, metrics), queue, handle.clone(), options.on_conflict)
-            .map_err(NodeError::Thread)?;
+        let mut core = Core::new(ledger, metrics);
+        if let Some(mining) = &options.mining {
+            let key = mining.key.public_key();
+            core.watch_key(key, handle.clock().now());
+            handle.mines_with(key);
+        }
+        let core = spawn_core(core, queue, handle.clone(), options.on_conflict).map_err(NodeError::Thread)?;
         let (stop, stopping) = watch::channel(false);
         let mut tasks = vec![tokio::spawn(tick(handle.clone()))];
         if let Some(guard) = options.guard {

@@ -64,9 +64,12 @@ impl Core {
         source: BlockSource,
         block: Arc<CheckedBlock>,
     ) -> Result<(), LedgerError> {
+        self.watch_block(source, &block);
         let answer = self.place_block(&block)?;
         match source {
-            BlockSource::Local(ticket) => self.effects.push(Effect::BlockAnswer(ticket, answer)),
+            BlockSource::Local(ticket) | BlockSource::Made(ticket) => {
+                self.effects.push(Effect::BlockAnswer(ticket, answer))
+            }
             BlockSource::Peer(peer) => {
                 let blamed = answer.rule.is_some() && answer.verdict == BlockVerdict::Refused;
                 if blamed {

@@ -55,8 +55,10 @@ pub enum OrdersFailure {
 /// Where a block came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockSource {
-    /// A caller of this node, or its own miner.
+    /// A caller of this node, with a whole block.
     Local(Ticket),
+    /// This node's own miner, or a caller who found the nonce of one of its templates.
+    Made(Ticket),
     /// A peer's answer to a request for bodies.
     Peer(PeerKey),
 }

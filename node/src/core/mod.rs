@@ -10,7 +10,7 @@
 //! - `sync`: headers first; `fetch`: then bodies, from several peers at once
 //! - `alarm`: a peer's heavier chain that leaves what is final here
 //! - `peers`: what this node knows of each peer
-//! - `templates`: work for miners
+//! - `templates`: work for miners; `foreign`: blocks by this node's key that it did not make
 //! - `room`: orders and mining end before the disk does
 //!
 //! Checking in isolation (bytes, signatures) happened before: events carry what was checked, or who sent what
@@ -20,6 +20,7 @@ mod alarm;
 mod blocks;
 mod event;
 mod fetch;
+mod foreign;
 mod orders;
 mod peers;
 mod room;
@@ -41,6 +42,7 @@ pub use sync::SyncState;
 
 use blocks::{Announced, Held};
 use fetch::Plan;
+use foreign::Watch;
 use peers::Peers;
 use room::Guard;
 use sync::{Progress, Requests};
@@ -65,6 +67,7 @@ pub struct Core {
     progress: Progress,
     guard: Guard,
     pace: Pace,
+    watch: Option<Watch>,
     /// The alarms that stood after the last event.
     alarms: Alarms,
     /// Headers by miners that the tip does not know.
@@ -90,6 +93,7 @@ impl Core {
             progress: Progress::default(),
             guard: Guard::default(),
             pace: Pace::default(),
+            watch: None,
             alarms: Alarms::default(),
             strangers: BTreeSet::new(),
             announced: BTreeMap::new(),

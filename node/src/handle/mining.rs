@@ -5,16 +5,36 @@
 
 use std::sync::Arc;
 
-use printsy_consensus::{Hash, PublicKey, SecretKey, Signature, SignedHeader, block_bytes, block_message};
+use printsy_consensus::{
+    Hash, PublicKey, SecretKey, Signature, SignedHeader, Target, block_bytes, block_message,
+};
 use printsy_ledger::Template;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::templates::Moment;
 use super::{NodeHandle, Submission, SubmitError};
-use crate::core::{Event, TemplateAnswer, TemplateBody, TemplateRefusal};
+use crate::core::{BlockSource, Event, TemplateAnswer, TemplateBody, TemplateRefusal};
 
 /// A template and the name under which it may be submitted, or why there is none; `None` where the node is stopping.
 pub(crate) type Work = Option<Result<(Hash, Arc<Template>), TemplateRefusal>>;
+
+/// When the tip last moved, for miners who turned to it.
+#[derive(Debug, Default)]
+pub(super) struct TipMoved {
+    /// Since which moment, and onto which block.
+    last: Option<(Instant, Hash)>,
+    /// Whether a miner of this node has turned to it.
+    is_turned_to: bool,
+}
+
+/// From this target on a block takes 65,536 hashes at the most: some milliseconds of one core, no more than a full
+/// template.
+const FOUND_AT_ONCE: [u8; 32] = {
+    let mut target = [0; 32];
+    target[1] = 1;
+    target
+};
 
 impl NodeHandle {
     /// A template for a miner, and the name under which it may be submitted: a new one, or the one it was told
@@ -48,7 +68,13 @@ impl NodeHandle {
     }
 
     /// The first template for a miner on this tip, at once: the newest it was told on it, or else an empty one.
+    ///
+    /// On a network so easy that an empty block is found before there is anything better, there would never be another
+    /// one: there the first template is a full one.
     pub(crate) async fn first_template(&self, miner: PublicKey) -> Work {
+        if self.is_found_at_once() {
+            return self.template(miner).await;
+        }
         if let Err(refusal) = self.makes_templates()? {
             return Some(Err(refusal));
         }
@@ -81,6 +107,11 @@ impl NodeHandle {
         Some(low.map_or(Ok(()), Err))
     }
 
+    fn is_found_at_once(&self) -> bool {
+        let bits = self.shared.reader.snapshot().tip.header.header().bits;
+        Target::from_bits(bits).is_some_and(|target| target.to_be_bytes() >= FOUND_AT_ONCE)
+    }
+
     async fn keep_template(&self, miner: PublicKey, body: TemplateBody, asked: Moment) -> Work {
         Some(match self.ask_template(miner, body).await? {
             Ok((id, template)) => {
@@ -98,6 +129,45 @@ impl NodeHandle {
         self.shared.waiting.lock().templates.insert(ticket, sender);
         self.send(Event::Template { ticket, miner, body }).await?;
         answer.await.ok()
+    }
+
+    /// The key that this node mines with, if it does.
+    #[must_use]
+    pub fn mining_key(&self) -> Option<&PublicKey> {
+        self.shared.mining_key.get()
+    }
+
+    /// Notes the key that this node mines with.
+    pub(crate) fn mines_with(&self, key: PublicKey) {
+        // It is told once, at the start.
+        let _ = self.shared.mining_key.set(key);
+    }
+
+    /// Notes that the tip has just moved.
+    pub(crate) fn note_tip(&self) {
+        let tip = self.shared.reader.snapshot().tip.id();
+        *self.shared.tip_moved.lock() = TipMoved { last: Some((Instant::now(), tip)), is_turned_to: false };
+    }
+
+    /// Notes that this node's miner begins to search on a block, and how long it took if it is a new tip.
+    pub(crate) fn turned_to(&self, parent: &Hash) {
+        let mut moved = self.shared.tip_moved.lock();
+        if let Some((at, _)) = moved.last.filter(|(_, tip)| tip == parent)
+            && !std::mem::replace(&mut moved.is_turned_to, true)
+        {
+            self.shared.metrics.turned(at.elapsed());
+        }
+    }
+
+    /// About how many of the hashes tried on a block since `begun` were tried when the tip was another already.
+    pub(crate) fn stale_part(&self, parent: &Hash, begun: Instant, hashes: u64) -> u64 {
+        let Some((at, _)) = self.shared.tip_moved.lock().last.filter(|(_, tip)| tip != parent) else {
+            return 0;
+        };
+        let (stale, all) = (at.elapsed().as_nanos(), begun.elapsed().as_nanos().max(1));
+        // Both are far below 2^64 nanoseconds, so that the product fits.
+        let part = u128::from(hashes) * stale.min(all) / all;
+        u64::try_from(part).expect("a part of a u64")
     }
 
     fn moment(&self) -> Moment {
@@ -120,7 +190,7 @@ impl NodeHandle {
         let mut header = template.header;
         header.nonce = nonce;
         let header = SignedHeader { header, signature };
-        self.submit_block(block_bytes(&header, &template.transactions)).await
+        self.judge_block(block_bytes(&header, &template.transactions), BlockSource::Made).await
     }
 
     /// Signs and submits the nonce that this node's own miner found.
@@ -136,6 +206,7 @@ impl NodeHandle {
         let mut header = template.header;
         header.nonce = nonce;
         let signature = key.sign(&block_message(&header.id()));
-        self.submit_block(block_bytes(&SignedHeader { header, signature }, &template.transactions)).await
+        let header = SignedHeader { header, signature };
+        self.judge_block(block_bytes(&header, &template.transactions), BlockSource::Made).await
     }
 }

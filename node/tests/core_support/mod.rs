@@ -38,6 +38,7 @@ pub struct Rig {
     pub now: u64,
     /// Requests not answered, oldest first.
     pub open: Vec<(u64, RequestKey, Request)>,
+    pub metrics: Metrics,
     next_message: u64,
 }
 
@@ -52,8 +53,9 @@ impl Rig {
     /// A core on this ledger.
     pub fn on(ledger: Ledger) -> Self {
         let now = ledger.params().time + LATER;
-        let core = Core::new(ledger, Metrics::default());
-        let mut rig = Self { core, now, open: Vec::new(), next_message: 0 };
+        let metrics = Metrics::default();
+        let core = Core::new(ledger, metrics.clone());
+        let mut rig = Self { core, now, open: Vec::new(), metrics, next_message: 0 };
         rig.wait(0);
         rig
     }

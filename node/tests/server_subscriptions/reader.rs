@@ -16,7 +16,10 @@ pub struct Reader {
 
 impl Reader {
     pub async fn open(address: SocketAddr) -> Self {
-        let session = Session::open(address, "Host: localhost\r\n").await.unwrap();
+        Self::over(Session::open(address, "Host: localhost\r\n").await.unwrap())
+    }
+
+    pub fn over(session: Session) -> Self {
         Self { session, told: VecDeque::new(), calls: 0 }
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::reader::Reader;
 use crate::server_support::{Session, address, error, post, serving};
-use crate::support::{key, network};
+use crate::support::{key, mine, network};
 
 fn subscriptions() -> [(&'static str, Value); 4] {
     let miner = key("miner-1").public_key().to_string();
@@ -118,26 +118,22 @@ async fn a_slow_reader_is_told_and_dropped() {
     let genesis = network("dev-slow", |_| {});
     let node =
         serving(&genesis, |options| options.reader_patience = std::time::Duration::from_millis(200)).await;
-    let mut reader = Reader::open(address(&node)).await;
-    // Each of them has a hundred kilobytes to say at once; nothing is read of it, for longer than the patience.
-    let images: Vec<u32> = (0..256).collect();
-    let mut begun = 0;
-    for _ in 0..4 {
-        for _ in 0..32 {
-            reader.send("subscribeAvailability", json!([images])).await;
-            begun += 1;
-        }
-        let metrics = node.handle().metrics().clone();
-        let dropped = async {
-            while metrics.slow_readers() == 0 {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        };
-        if tokio::time::timeout(std::time::Duration::from_secs(3), dropped).await.is_ok() {
-            break;
-        }
+    // Some 250 kilobytes for each subscription, of which nothing is read: more than the system keeps of it.
+    mine(node.handle(), "miner-1", 200).await;
+    let after = json!([{ "height": 0, "hash": genesis.hash().to_string() }]);
+    let mut reader = Reader::over(Session::open_narrow(address(&node)).await);
+    for _ in 0..32 {
+        reader.send("subscribeBlocks", after.clone()).await;
     }
-    assert!(node.handle().metrics().slow_readers() > 0, "{begun} subscriptions, and none was too much");
+    let metrics = node.handle().metrics().clone();
+    let dropped = async {
+        while metrics.slow_readers() == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(crate::server_support::PATIENCE, dropped).await.unwrap();
+    // Nobody waited for it.
+    mine(node.handle(), "miner-2", 1).await;
     // The word is there for who reads at last.
     let told = loop {
         let message = reader.message().await.expect("the session is open still");
@@ -146,6 +142,6 @@ async fn a_slow_reader_is_told_and_dropped() {
         }
     };
     assert_eq!(told["params"]["error"]["code"], 4003, "{told}");
-    assert_eq!(told["method"], "availability");
+    assert_eq!(told["method"], "blocks");
     node.stop().await.unwrap();
 }

@@ -30,7 +30,7 @@ fn work(template: &Value) -> (u64, u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_tip_brings_an_empty_template_at_once_and_then_the_full_one() {
-    let genesis = network("dev-push", |_| {});
+    let genesis = network("dev-push", |json| json["bits"] = json!("1f00ffff"));
     let node = serving(&genesis, |_| {}).await;
     let orders = [1, 2].map(|image| purchase(&genesis, "alice", image, 1, 1));
     support::submit(node.handle(), &orders[0]).await.unwrap();
@@ -63,6 +63,20 @@ async fn a_new_tip_brings_an_empty_template_at_once_and_then_the_full_one() {
     mine(node.handle(), "miner-2", 1).await;
     let answer = reader.call("unsubscribeBlockTemplate", json!({ "subscription": id })).await;
     assert_eq!(answer["result"], false, "there is none any more");
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_blocks_are_found_at_once_the_first_template_is_the_full_one() {
+    let genesis = network("dev-at-once", |_| {});
+    let node = serving(&genesis, |_| {}).await;
+    support::submit(node.handle(), &purchase(&genesis, "alice", 1, 1, 1)).await.unwrap();
+    let mut reader = Reader::open(address(&node)).await;
+    let id = reader.subscribe("subscribeBlockTemplate", json!([miner("miner-1")])).await;
+    let full = reader.item("blockTemplate", id).await;
+    assert_eq!(work(&full), (1, 1), "an empty block would be found before the order had a chance");
+    assert_eq!(result(address(&node), "submitBlock", solve(&full, "miner-1")).await["verdict"], "accepted");
+    assert_eq!(work(&reader.item("blockTemplate", id).await), (2, 0));
     node.stop().await.unwrap();
 }
 
