@@ -9,6 +9,7 @@
 //! - [`subscription`]: what a WebSocket session is told as it happens
 //! - [`error`]: the reasons, their codes and data
 //! - [`client`]: calls over HTTP
+//! - [`session`]: calls and subscriptions over one WebSocket
 
 pub mod admin;
 pub mod block;
@@ -19,6 +20,7 @@ pub mod history;
 pub mod market;
 mod method;
 pub mod mining;
+pub mod session;
 pub mod subscription;
 pub mod text;
 pub mod transaction;
@@ -26,6 +28,7 @@ pub mod transaction;
 pub use client::{Client, ClientError};
 pub use error::{ErrorData, RpcError, RpcReason};
 pub use method::{Method, NoParams, parse_params, parse_params_of};
+pub use session::{Feed, Session};
 pub use subscription::{SUBSCRIPTIONS, Subscription};
 pub use text::{Address, Amount, HashHex, Hex, HexBytes, TransactionHex};
 
