@@ -76,6 +76,7 @@ impl<'a> Search<'a> {
         let search = tokio::task::spawn_blocking(move || {
             let begun = Instant::now();
             node.turned_to(&parent);
+            tracing::debug!(%parent, "searching");
             let before = mining.miner.hashes();
             let result = mining.miner.search(&job, 0, &token);
             let hashes = mining.miner.hashes().saturating_sub(before);
