@@ -7,6 +7,7 @@
 //! It knows nothing of templates, keys, slots or the network: whoever drives it builds the header, and signs the
 //! block that comes of it. The tests hold every answer against `printsy-consensus`, whose word is what counts.
 
+pub mod bench;
 mod cancel;
 mod error;
 mod kernel;
@@ -14,5 +15,5 @@ mod miner;
 
 pub use cancel::Cancel;
 pub use error::Error;
-pub use kernel::{Kernel, PORTABLE, Puzzle, self_test};
-pub use miner::{CHUNK_HASHES, Job, MAX_THREADS, Miner, Search};
+pub use kernel::{Kernel, PORTABLE, Puzzle, kernel_named, kernels, self_test};
+pub use miner::{Job, MAX_THREADS, Miner, Search};

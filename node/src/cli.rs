@@ -82,6 +82,9 @@ pub struct RunArgs {
     /// How many threads search.
     #[arg(long, value_name = "N")]
     pub threads: Option<u64>,
+    /// What tries nonces, instead of the fastest that this processor runs: avx512, sha-ni, avx2, portable or scalar.
+    #[arg(long, value_name = "NAME")]
+    pub kernel: Option<String>,
     /// Mine before there is a first peer, in spite of bootnodes.
     #[arg(long)]
     pub solo: bool,
@@ -113,6 +116,7 @@ impl RunArgs {
             switch(&keys::MINING_ENABLED, self.mine),
             text(&keys::MINING_KEY, &self.miner_key),
             self.threads.map(|threads| (&keys::THREADS, Value::Whole(threads))),
+            text(&keys::KERNEL, &self.kernel),
             switch(&keys::SOLO, self.solo),
             text(&keys::LOG_FILTER, &self.log),
             text(&keys::LOG_FORMAT, &self.log_format),

@@ -103,6 +103,7 @@ fn mining_options(mining: &MiningConfig, network: &str) -> Result<MiningOptions,
     Ok(MiningOptions {
         key: mining.key.load(network)?,
         threads: mining.threads,
+        kernel: mining.kernel.map(printsy_miner::kernel_named).transpose()?,
         mode: mining.mode,
         wait_for_peer: mining.wait_for_peer,
     })

@@ -6,8 +6,10 @@
 //!
 //! - [`text`]: how hashes, addresses, amounts and bounded numbers are written
 //! - [`market`], [`history`], [`chain`], [`block`], [`mining`], [`admin`]: the methods
+//! - [`subscription`]: what a WebSocket session is told as it happens
 //! - [`error`]: the reasons, their codes and data
 //! - [`client`]: calls over HTTP
+//! - [`session`]: calls and subscriptions over one WebSocket
 
 pub mod admin;
 pub mod block;
@@ -18,12 +20,16 @@ pub mod history;
 pub mod market;
 mod method;
 pub mod mining;
+pub mod session;
+pub mod subscription;
 pub mod text;
 pub mod transaction;
 
 pub use client::{Client, ClientError};
 pub use error::{ErrorData, RpcError, RpcReason};
-pub use method::{Method, NoParams, parse_params};
+pub use method::{Method, NoParams, parse_params, parse_params_of};
+pub use session::{Feed, Session};
+pub use subscription::{SUBSCRIPTIONS, Subscription};
 pub use text::{Address, Amount, HashHex, Hex, HexBytes, TransactionHex};
 
 /// The port a node serves on and a client asks, when nobody says otherwise.

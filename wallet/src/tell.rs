@@ -213,7 +213,8 @@ fn advice(reason: RpcReason, rule: Option<&str>) -> Option<&'static str> {
         RpcReason::SoldOut
         | RpcReason::Malformed
         | RpcReason::RefusedByRegistry
-        | RpcReason::AccountLimit => return None,
+        | RpcReason::AccountLimit
+        | RpcReason::Ended => return None,
         RpcReason::HeldByPending => "try again in a moment: if those orders fail, editions come free",
         RpcReason::BadSignature => "is this node of the network you meant? see `printsy chain`",
         RpcReason::Expired | RpcReason::NotYet | RpcReason::ExpiresTooSoon => {
@@ -234,5 +235,6 @@ fn advice(reason: RpcReason, rule: Option<&str>) -> Option<&'static str> {
         RpcReason::Storage => "try another node (--rpc) and tell this one's operator",
         RpcReason::Unauthorized => "that is for the node's operator, or for development networks",
         RpcReason::RateLimited => "try again in a moment",
+        RpcReason::SlowReader => "subscribe again, from where you were",
     })
 }

@@ -5,17 +5,19 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use printsy_consensus::{Hash, SecretKey};
 use printsy_ledger::{LedgerError, Reader};
 use printsy_rpc::RpcError;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::ServerOptions;
 use super::admin::Generator;
 use super::errors;
+use super::limits::{MAX_SUBSCRIPTIONS, MAX_WATCHED_IMAGES_IN_ALL};
 use crate::handle::NodeHandle;
 
 /// What the methods share.
@@ -24,6 +26,12 @@ pub(super) struct Context {
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) generator: Option<Generator>,
     pub(super) expects_peers: bool,
+    /// Places for subscriptions, of all sessions together.
+    pub(super) subscriptions: Arc<Semaphore>,
+    /// Places for images that subscriptions watch, of all together.
+    pub(super) watched_images: Arc<Semaphore>,
+    /// How long a notification waits for its reader.
+    pub(super) reader_patience: Duration,
     tips: watch::Sender<Hash>,
     /// The last trouble with the storage that was logged: the same is not logged at every call.
     trouble: Mutex<String>,
@@ -39,6 +47,9 @@ impl Context {
             stopping,
             generator: options.generate_key.clone().map(|key: SecretKey| Generator::new(key)),
             expects_peers: options.expects_peers,
+            subscriptions: Arc::new(Semaphore::new(MAX_SUBSCRIPTIONS)),
+            watched_images: Arc::new(Semaphore::new(MAX_WATCHED_IMAGES_IN_ALL)),
+            reader_patience: options.reader_patience,
             tips: watch::Sender::new(tip),
             trouble: Mutex::default(),
             sync_began: Mutex::default(),

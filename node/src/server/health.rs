@@ -66,6 +66,9 @@ fn checks(context: &Context) -> Vec<Check> {
     if context.expects_peers {
         checks.push(peers(context));
     }
+    if context.node.mining_key().is_some() {
+        checks.push(key(context));
+    }
     checks
 }
 
@@ -118,6 +121,15 @@ fn tip(context: &Context) -> Check {
     // A network of one makes blocks when there is something to put into them.
     let ok = age <= old || !context.expects_peers;
     Check { name: "tip", ok, detail: format!("{} seconds old", age / 1_000) }
+}
+
+/// It does not make a node unready: orders are as safe here as anywhere.
+fn key(context: &Context) -> Check {
+    let detail = match context.node.metrics().foreign_blocks() {
+        0 => "no block by this node's mining key was made elsewhere".to_owned(),
+        count => format!("{count} blocks by this node's mining key were made elsewhere: see the log"),
+    };
+    Check { name: "miningKey", ok: true, detail }
 }
 
 fn peers(context: &Context) -> Check {

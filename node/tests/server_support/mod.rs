@@ -15,7 +15,7 @@ use printsy_node::storage::Storage;
 use printsy_node::{MiningMode, OnConflict};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::key;
 
@@ -32,6 +32,18 @@ pub async fn mining(genesis: &Arc<Genesis>) -> Node {
     start(genesis, Some(MiningMode::OnDemand), |_| {}).await
 }
 
+/// The same, mining by itself all the time.
+pub async fn always_mining(genesis: &Arc<Genesis>) -> Node {
+    start(genesis, Some(MiningMode::Always), |_| {}).await
+}
+
+/// A number of `/metrics`.
+pub async fn metric(address: SocketAddr, name: &str) -> f64 {
+    let metrics = get(address, "/metrics").await.body;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {metrics}")).trim().parse().unwrap()
+}
+
 async fn start(
     genesis: &Arc<Genesis>,
     mode: Option<MiningMode>,
@@ -40,8 +52,13 @@ async fn start(
     let mut server = ServerOptions::new("127.0.0.1:0".parse().unwrap(), genesis.params());
     server.generate_key = Some(key("miner-1"));
     change(&mut server);
-    let mining =
-        mode.map(|mode| MiningOptions { key: key("miner-1"), threads: 1, mode, wait_for_peer: false });
+    let mining = mode.map(|mode| MiningOptions {
+        key: key("miner-1"),
+        threads: 1,
+        kernel: None,
+        mode,
+        wait_for_peer: false,
+    });
     let options = NodeOptions {
         genesis: genesis.clone(),
         storage: Storage::Memory,
@@ -142,7 +159,17 @@ pub struct Session(TcpStream);
 impl Session {
     /// Opens one with these further headers; or the status that refuses it.
     pub async fn open(address: SocketAddr, headers: &str) -> Result<Self, u16> {
-        let mut socket = TcpStream::connect(address).await.unwrap();
+        Self::over(TcpStream::connect(address).await.unwrap(), headers).await
+    }
+
+    /// Opens one whose system keeps little of what is not read.
+    pub async fn open_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        Self::over(socket.connect(address).await.unwrap(), "Host: localhost\r\n").await.unwrap()
+    }
+
+    async fn over(mut socket: TcpStream, headers: &str) -> Result<Self, u16> {
         let text = format!(
             "GET / HTTP/1.1\r\n{headers}Connection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

@@ -1,4 +1,5 @@
-//! The README's commands, run as it says, with the real programs: only ports and folders are others.
+//! The commands of the README and of docs/mining.md, run as they say, with the real programs: only ports and folders
+//! are others.
 //!
 //! The programs are those of the same build: `cargo test --release --workspace`, the README's own command.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -15,10 +16,11 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const README: &str = include_str!("../../../README.md");
+const MINING: &str = include_str!("../../../docs/mining.md");
 
 /// The commands of a section's shell blocks, continued lines joined.
-fn commands(section: &str) -> Vec<String> {
-    let (_, rest) = README.split_once(&format!("## {section}\n")).expect("the README has the section");
+fn commands(document: &str, section: &str) -> Vec<String> {
+    let (_, rest) = document.split_once(&format!("## {section}\n")).expect("the document has the section");
     let section = rest.split("\n## ").next().unwrap();
     let blocks = section.split("```").skip(1).step_by(2);
     blocks
@@ -30,9 +32,9 @@ fn commands(section: &str) -> Vec<String> {
 }
 
 /// The commands of a section that call one of our programs.
-fn calls(section: &str, program: &str) -> Vec<Vec<String>> {
+fn calls(document: &str, section: &str, program: &str) -> Vec<Vec<String>> {
     let prefix = format!("target/release/{program} ");
-    let lines = commands(section).into_iter();
+    let lines = commands(document, section).into_iter();
     lines.filter_map(|line| line.strip_prefix(&prefix).map(words)).collect()
 }
 
@@ -60,8 +62,8 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(arguments: &[String], home: &Path) -> Self {
-        let mut child = Command::new(program("printsyd"))
+    fn start(name: &str, arguments: &[String], home: &Path) -> Self {
+        let mut child = Command::new(program(name))
             .args(arguments)
             .current_dir(home)
             .env("HOME", home)
@@ -114,15 +116,15 @@ fn said(output: &Output) -> String {
 #[test]
 fn the_first_purchase_goes_as_the_readme_says() {
     let home = tempfile::tempdir().unwrap();
-    let mut run = calls("A first purchase", "printsyd").remove(0);
+    let mut run = calls(README, "A first purchase", "printsyd").remove(0);
     run.extend(["--rpc-listen".to_owned(), "127.0.0.1:0".to_owned()]);
     let started = Instant::now();
-    let daemon = Daemon::start(&run, home.path());
+    let daemon = Daemon::start("printsyd", &run, home.path());
     let line = daemon.wait_for("is ready at http://");
     assert!(started.elapsed() < Duration::from_secs(2), "ready after {:?}", started.elapsed());
     let (_, rest) = line.split_once("ready at ").unwrap();
     let rpc = rest.split_whitespace().next().unwrap().to_owned();
-    let steps = calls("A first purchase", "printsy");
+    let steps = calls(README, "A first purchase", "printsy");
     let [before, buy, after, new_key, buy_with_it] = steps.as_slice() else { panic!("{steps:?}") };
     assert!(said(&wallet(before, &rpc, home.path())).contains("100 of 100 left"));
     let asked = Instant::now();
@@ -151,18 +153,65 @@ fn a_second_node_joins_and_mines_as_the_readme_says() {
         let word = word.replace("127.0.0.1:8646", &format!("127.0.0.1:{own_rpc}"));
         if word == "genesis.json" { genesis.to_str().unwrap().to_owned() } else { word }
     };
-    let runs = calls("Join a network, and mine", "printsyd");
+    let runs = calls(README, "Join a network, and mine", "printsyd");
     let [first, second] = runs.as_slice() else { panic!("{runs:?}") };
     let mut first: Vec<String> = first.iter().cloned().map(elsewhere).collect();
     first.extend(["--rpc-listen".to_owned(), format!("127.0.0.1:{rpc}")]);
     let second: Vec<String> = second.iter().cloned().map(elsewhere).collect();
-    let follower = Daemon::start(&first, home.path());
+    let follower = Daemon::start("printsyd", &first, home.path());
     follower.wait_for("ready");
-    let _miner = Daemon::start(&second, home.path());
+    let _miner = Daemon::start("printsyd", &second, home.path());
     follower.wait_for("block connected");
-    let mut register = calls("Join a network, and mine", "printsy").remove(0);
+    let mut register = calls(README, "Join a network, and mine", "printsy").remove(0);
     let address = register.iter().position(|word| word == "ADDRESS").expect("the README names the address");
     register[address] = "dev:newcomer".to_owned();
     let rpc = format!("http://127.0.0.1:{rpc}");
     said(&wallet(&register, &rpc, home.path()));
+}
+
+/// What docs/mining.md calls its own: the operator's node, and the miner's.
+#[test]
+fn the_first_block_is_mined_as_the_manual_says() {
+    let home = tempfile::tempdir().unwrap();
+    let (peer, own_peer, rpc, own_rpc) = (free_port(), free_port(), free_port(), free_port());
+    let genesis = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../genesis.json");
+    let elsewhere = |words: Vec<String>| -> Vec<String> {
+        let place = |word: String| {
+            let word = word.replace('~', home.path().to_str().unwrap());
+            let word = word.replace("127.0.0.1:8645", &format!("127.0.0.1:{rpc}"));
+            let word = word.replace("127.0.0.1:8647", &format!("127.0.0.1:{own_rpc}"));
+            let word = word.replace("/tcp/7645", &format!("/tcp/{peer}"));
+            let word = word.replace("/tcp/7647", &format!("/tcp/{own_peer}"));
+            if word == "genesis.json" { genesis.to_str().unwrap().to_owned() } else { word }
+        };
+        words.into_iter().map(place).collect()
+    };
+    // The operator's node, which mines itself: so there is somebody to confirm the registration.
+    let operator = format!(
+        "run --genesis genesis.json --datadir operator --listen /ip4/127.0.0.1/tcp/7645 --rpc-listen \
+         127.0.0.1:8645 --mine --miner-key dev:miner-1 --threads 1"
+    );
+    let node = Daemon::start("printsyd", &elsewhere(words(&operator)), home.path());
+    node.wait_for("ready");
+    let mut miners = calls(MINING, "The first block", "printsy-miner").into_iter().map(elsewhere);
+    let self_test = miners.next().unwrap();
+    let tested = Command::new(program("printsy-miner")).args(&self_test).output().unwrap();
+    assert!(said(&tested).lines().all(|line| line.ends_with("right")));
+    let url = format!("http://127.0.0.1:{rpc}");
+    let steps = calls(MINING, "The first block", "printsy");
+    let [new_key, register] = steps.as_slice() else { panic!("{steps:?}") };
+    let made = said(&wallet(new_key, &url, home.path()));
+    let address = made.split_whitespace().last().unwrap();
+    let register: Vec<String> = register.iter().map(|word| word.replace("ADDRESS", address)).collect();
+    let mut run = miners.next().unwrap();
+    run.extend(["--threads".to_owned(), "1".to_owned()]);
+    let miner = Daemon::start("printsy-miner", &run, home.path());
+    miner.wait_for("no work from the node");
+    said(&wallet(&register, &url, home.path()));
+    miner.wait_for("mining");
+    miner.wait_for("block accepted");
+    drop(miner);
+    let own = calls(MINING, "A node that mines", "printsyd").remove(0);
+    let own = Daemon::start("printsyd", &elsewhere(own), home.path());
+    own.wait_for("block connected");
 }

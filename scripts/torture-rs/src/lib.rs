@@ -15,6 +15,7 @@ pub mod reorganisations;
 pub mod report;
 pub mod scale;
 mod seeds;
+pub mod templates;
 
 #[path = "../../../ledger/tests/support/mod.rs"]
 mod support;
