@@ -39,7 +39,11 @@ pub async fn always_mining(genesis: &Arc<Genesis>) -> Node {
 
 /// A number of `/metrics`.
 pub async fn metric(address: SocketAddr, name: &str) -> f64 {
-    let metrics = get(address, "/metrics").await.body;
+    number(&get(address, "/metrics").await.body, name)
+}
+
+/// A number out of what `/metrics` said.
+pub fn number(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in {metrics}")).trim().parse().unwrap()
 }

@@ -118,7 +118,9 @@ fn crash(extent: Extent) -> Result<Report> {
 }
 
 fn offer(extent: Extent) -> Result<Report> {
-    templates::run(extent.seed, extent.count.unwrap_or(10_000))
+    let mut report = templates::run(extent.seed, extent.count.unwrap_or(10_000))?;
+    templates::time_the_largest(&mut report)?;
+    Ok(report)
 }
 
 async fn kill(cli: &Cli, extent: Extent) -> Result<Report> {

@@ -1,17 +1,21 @@
 //! `templates`: what a ledger offers to be mined, under random orders, registry changes and reorganisations, each
-//! judged by the naive world; and blocks of them, some of them late.
+//! judged by the naive world; and blocks of them, some of them late. And how long the largest one takes.
 
 use anyhow::Result;
+use printsy_ledger::{Template, TemplateError};
 use tokio::time::Instant;
 
 use crate::report::Report;
 use crate::seeds;
-use crate::support::Random;
-use crate::support::orders::begin_references;
+use crate::support::orders::{begin_references, order, public, purchase};
 use crate::support::templates::{Tally, templates_are_valid};
+use crate::support::{Node, Random, genesis_with};
 
 /// How many templates one workload judges.
 const EACH: u64 = 50;
+/// How many orders wait for the largest template, more than fit, and of how many accounts.
+const LARGEST: u64 = 24_000;
+const BUYERS: u64 = 20;
 
 /// Judges `count` templates, and reports.
 ///
@@ -36,4 +40,32 @@ pub fn run(seed: u64, count: u64) -> Result<Report> {
     report.add("reorganisations", sum(|tally| tally.reorganisations));
     report.add("seconds", begun.elapsed().as_secs());
     Ok(report)
+}
+
+/// Adds how long a full block of small orders takes: made at once and verified whole, and asked for again; and an empty
+/// one.
+///
+/// # Errors
+/// Where an order is refused.
+pub fn time_the_largest(report: &mut Report) -> Result<()> {
+    begin_references();
+    let genesis = genesis_with(|params| params.max_block_bytes = 4 << 20);
+    let mut node = Node::new(&genesis);
+    for image in 0..LARGEST {
+        let buyer = format!("buyer-{}", image % BUYERS);
+        node.admit(&order(&genesis, 1, &buyer, purchase(&[(image, 1)], 0)))?;
+    }
+    let (miner, now) = (public("miner-1"), node.now());
+    let mut timed = |what: &str, make: &mut dyn FnMut(&mut Node) -> usize| {
+        let begun = Instant::now();
+        let orders = make(&mut node);
+        report.add(&format!("{what}, orders"), u64::try_from(orders).unwrap_or(u64::MAX));
+        report.add(&format!("{what}, us"), u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+    };
+    let count =
+        |made: Result<Template, TemplateError>| made.map_or(0, |template| template.transactions.len());
+    timed("empty", &mut |node| count(node.ledger.empty_template(miner, now)));
+    timed("full, made and verified", &mut |node| count(node.ledger.template(miner, now)));
+    timed("full, asked for again", &mut |node| count(node.ledger.template(miner, now)));
+    Ok(())
 }
