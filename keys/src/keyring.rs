@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use printsy_consensus::SecretKey;
 
 use crate::disk::{self, SystemFiles};
-use crate::{KeyError, KeyFile, KeySource, Keystore, generate};
+use crate::{KeyError, KeyFile, Keystore, generate};
 
 /// The longest name of a key: it is a file's name and a column on a screen.
 pub const MAX_NAME_BYTES: usize = 32;
@@ -134,7 +134,7 @@ impl Keyring {
         check_name(name)?;
         let path = self.path(name);
         let _lock = disk::lock(&self.folder)?;
-        disk::create(&SystemFiles, &path, key.render().as_bytes())?;
+        key.create(&path)?;
         Ok(path)
     }
 
@@ -157,18 +157,6 @@ impl Keyring {
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
-    }
-
-    /// What `text` means to a user of this ring: `dev:NAME`, the name of a key in the ring, or a file.
-    /// A file named like a key is given as `./NAME`.
-    ///
-    /// # Errors
-    /// As [`KeySource::parse`].
-    pub fn source(&self, text: &str) -> Result<KeySource, KeyError> {
-        if check_name(text).is_ok() {
-            return Ok(KeySource::File(self.path(text)));
-        }
-        KeySource::parse(text)
     }
 
     fn io_error(&self, action: &'static str) -> impl Fn(io::Error) -> KeyError {

@@ -18,7 +18,7 @@ use printsy_consensus::{PublicKey, SecretKey};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::file::not_a_key;
+use crate::key_file::not_a_key;
 use crate::seal::{Cost, SALT_BYTES, SealError, Sealed, TAG_BYTES};
 use crate::words::{KeyPath, Words};
 use crate::{KeyError, check_name};

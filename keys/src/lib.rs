@@ -1,8 +1,8 @@
 //! Secret keys on disk, and where a key named on a command line comes from.
 //!
 //! A [`KeySource`] is what a person writes for a key: `dev:NAME` or a file. A [`Keyring`] is a folder of key files
-//! with names, as the wallet has one. A [`KeyFile`] has one of two forms: [`mod@file`], plain text for its owner's
-//! eyes alone, for programs that run by themselves; and [`Keystore`], which a password protects. A key of a person is
+//! with names, as the wallet has one. A [`KeyFile`] has one of two forms: plain text for its owner's eyes
+//! alone, for programs that run by themselves; and [`Keystore`], which a password protects. A key of a person is
 //! made from [`Words`], which make it again on an empty machine. [`disk`] writes files so that a crash leaves them
 //! whole.
 //!
@@ -11,10 +11,10 @@
 //! itself to anybody else. No secret stands in an error or in a log; the buffers it passes through are wiped.
 
 pub mod disk;
-pub mod file;
 mod key_file;
 mod keyring;
 mod keystore;
+mod plain;
 mod seal;
 mod source;
 mod words;

@@ -39,8 +39,8 @@ impl KeySource {
     /// The key, for use on `network` by a program that asks nobody for a password.
     ///
     /// # Errors
-    /// [`KeyError::NotDevelopment`] for a development key on any other network; what [`crate::file::read`] says of
-    /// a file.
+    /// [`KeyError::NotDevelopment`] for a development key on any other network; what [`KeyFile::read`] and
+    /// [`KeyFile::into_plain`] say of a file.
     pub fn load(&self, network: &str) -> Result<SecretKey, KeyError> {
         let file = self.read(network)?;
         match self {

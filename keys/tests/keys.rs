@@ -5,7 +5,20 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use printsy_keys::{KeyError, KeySource, Keyring, SecretKey, check_name, file, generate};
+use printsy_keys::{KeyError, KeyFile, KeySource, Keyring, SecretKey, check_name, generate};
+
+/// The plain form, which is all that this file is about.
+mod file {
+    use super::{KeyError, KeyFile, Path, SecretKey};
+
+    pub fn create(path: &Path, key: &SecretKey) -> Result<(), KeyError> {
+        KeyFile::Plain(key.clone()).create(path)
+    }
+
+    pub fn read(path: &Path) -> Result<SecretKey, KeyError> {
+        KeyFile::read(path)?.into_plain(path)
+    }
+}
 
 /// The names in a folder, but the lock that writers hold.
 fn names_in(folder: &Path) -> Vec<String> {
@@ -157,15 +170,12 @@ fn what_is_no_file_is_refused_without_waiting() {
 }
 
 #[test]
-fn a_source_is_a_development_key_a_name_or_a_path() {
-    let ring = Keyring::new("/keys".into());
-    assert_eq!(ring.source("dev:alice").unwrap(), KeySource::Development("alice".into()));
-    assert_eq!(ring.source("alice").unwrap(), KeySource::File("/keys/alice.key".into()));
-    assert_eq!(ring.source("./alice").unwrap(), KeySource::File("./alice".into()));
-    assert_eq!(ring.source("alice.key").unwrap(), KeySource::File("alice.key".into()));
+fn a_source_is_a_development_key_or_a_path() {
+    assert_eq!(KeySource::parse("dev:alice").unwrap(), KeySource::Development("alice".into()));
+    assert_eq!(KeySource::parse("./alice").unwrap(), KeySource::File("./alice".into()));
     assert_eq!(KeySource::parse("alice").unwrap(), KeySource::File("alice".into()));
     for wrong in ["dev:", "dev:Alice", "dev:a b", "dev:../x", ""] {
-        assert!(matches!(ring.source(wrong), Err(KeyError::Name { .. })), "{wrong}");
+        assert!(matches!(KeySource::parse(wrong), Err(KeyError::Name { .. })), "{wrong}");
     }
     for source in ["dev:alice", "some/file.key"] {
         assert_eq!(KeySource::parse(source).unwrap().to_string(), source);

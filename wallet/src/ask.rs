@@ -65,8 +65,8 @@ impl Person for Terminal {
 
 /// Has what is about to happen confirmed.
 ///
-/// With a person there, they are told `summary` and asked, but with `yes`. With nobody there `yes` is needed, but for
-/// keys that everybody has: they guard nothing.
+/// With a person there, they are told `summary` and asked, but with `yes`. With nobody there `yes` is needed, but where
+/// there is nothing to lose: keys that everybody has guard nothing.
 ///
 /// # Errors
 /// A sentence, if it is not confirmed.
@@ -74,11 +74,11 @@ pub fn confirm(
     person: &mut dyn Person,
     summary: &str,
     question: &str,
-    (yes, guards_nothing): (bool, bool),
+    (yes, nothing_to_lose): (bool, bool),
 ) -> Result<()> {
     if !person.is_there() {
         ensure!(
-            yes || guards_nothing,
+            yes || nothing_to_lose,
             "nothing was done: it needs a confirmation, and standard input is no terminal; add --yes to do it without asking"
         );
         return Ok(());

@@ -113,8 +113,8 @@ pub fn keys(
 impl Keys<'_> {
     fn new_plain(&self, name: &str) -> Result<Answer> {
         let (_, path) = self.ring.create_plain(name)?;
-        let note = format!("kept in {}: whoever has this file has the key; keep a copy safe", path.display());
-        Ok(kept(self.ring, name, path)?.note(note))
+        Ok(kept(self.ring, name, path)?
+            .note("whoever has this file has the key; keep a copy safe".to_owned()))
     }
 
     /// Words are shown before the key is kept, and asked for again: a key whose words were lost on the way to the
@@ -182,12 +182,7 @@ impl Keys<'_> {
 
     fn import(&mut self, name: &str, from: &Path) -> Result<Answer> {
         self.must_be_free(name)?;
-        let file = if from == Path::new("-") {
-            bail!("a key is imported from a file: write it to one of mode 0600 first");
-        } else {
-            KeyFile::read(from)?
-        };
-        let keystore = match file {
+        let keystore = match KeyFile::read(from)? {
             KeyFile::Plain(key) => {
                 let password = self.choose(name)?;
                 Keystore::with_secret(name, now_ms(), &key, &password, self.cost)?

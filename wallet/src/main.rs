@@ -56,7 +56,7 @@ fn write_answer(answer: &Answer, json: bool) -> io::Result<()> {
     }
     out.flush()?;
     for note in &answer.notes {
-        eprintln!("printsy: {note}");
+        eprintln!("printsy: {}", tell::plain(note));
     }
     Ok(())
 }
@@ -78,7 +78,7 @@ impl Lines for Output {
     }
 
     fn note(&mut self, text: &str) {
-        eprintln!("printsy: {text}");
+        eprintln!("printsy: {}", tell::plain(text));
     }
 }
 
@@ -93,6 +93,6 @@ fn write_error(error: &anyhow::Error, json: bool) {
         let object = refusal.map_or_else(|| json!({ "message": message }), |refusal| json!(refusal));
         eprintln!("{}", json!({ "error": object }));
     } else {
-        eprintln!("printsy: {message}");
+        eprintln!("printsy: {}", tell::plain(&message));
     }
 }

@@ -250,8 +250,8 @@ async fn send(desk: &mut Desk<'_>, file: &OrderFile, waiting: Waiting) -> Result
         session.url(),
         session.chain().network
     );
-    let guards_nothing = true;
-    confirm(desk.person, &file.summary()?, "send it?", (desk.cli.yes, guards_nothing))?;
+    let confirmed_before = true;
+    confirm(desk.person, &file.summary()?, "send it?", (desk.cli.yes, confirmed_before))?;
     place::send(desk, &session, &order, &[], waiting).await
 }
 
@@ -270,7 +270,8 @@ fn read_genesis(path: &Path) -> Result<Genesis> {
 /// A sentence with its path.
 pub fn read_text(path: &Path) -> Result<String> {
     let about = || format!("cannot read {}", path.display());
-    let mut text = String::new();
+    // Sized for the words of a key, which may be what is read: a string that grows leaves copies behind.
+    let mut text = String::with_capacity(8 * 1024);
     let reader: Box<dyn Read> = match path.to_str() {
         Some("-") => Box::new(io::stdin().lock()),
         _ => Box::new(File::open(path).with_context(about)?),

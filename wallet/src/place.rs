@@ -85,19 +85,20 @@ pub async fn send(
     editions: &[Edition],
     waiting: Waiting,
 ) -> Result<Answer> {
-    let notes = keep(desk, session, order);
+    let Keeping { is_new, notes } = keep(desk, session, order);
     if !desk.cli.json {
         eprintln!("printsy: order {}", order.txid());
     }
+    // Said now: whatever comes of the sending, who waits for it should know.
+    notes.iter().for_each(|note| eprintln!("printsy: {note}"));
     let sent = session.send(order, waiting).await;
-    if let (Err(error), Some(home)) = (&sent, &desk.home) {
-        if is_refused_for_good(error) && notes.is_new {
-            home.outbox.forget(&order.txid());
-        }
+    if let (Err(error), Some(home)) = (&sent, &desk.home)
+        && is_new
+        && is_refused_for_good(error)
+    {
+        home.outbox.forget(&order.txid());
     }
-    let mut answer = answer_of(&sent?, &order.body().action, editions, waiting)?;
-    answer.notes.extend(notes.notes);
-    Ok(answer)
+    answer_of(&sent?, &order.body().action, editions, waiting)
 }
 
 /// What is to be said of the keeping.

@@ -118,7 +118,8 @@ fn orders(outbox: &Outbox) -> Result<Answer> {
     let orders = outbox.list()?;
     let line = |order: &crate::outbox::Kept| {
         let (sent, expires) = (tell::date(order.sent), order.expires_at);
-        format!("{}  {sent}  {}, on {}, up to block {expires}", order.tx_id, order.what, order.network)
+        let (what, network) = (tell::plain(&order.what), tell::plain(&order.network));
+        format!("{}  {sent}  {what}, on {network}, up to block {expires}", order.tx_id)
     };
     let answer = Answer::new(orders.iter().map(line).collect::<Vec<_>>().join("\n"), &orders)?;
     Ok(if orders.is_empty() { answer.note("no orders were sent from here".to_owned()) } else { answer })

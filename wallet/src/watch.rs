@@ -156,7 +156,7 @@ async fn blocks(
         known.pop_back();
         lines.line(
             &tell::gone(height, &hash),
-            &json!({ "event": "disconnected", "height": height, "hash": hash }),
+            &json!({ "event": "disconnected", "block": { "height": height, "hash": hash } }),
         )?;
     }
     let next = known.back().map_or(tip.height, |(height, _)| height + 1);

@@ -24,7 +24,7 @@ pub enum KeysCommand {
     Import {
         /// The name to keep it under.
         name: String,
-        /// The file; - for standard input.
+        /// The file.
         #[arg(value_name = "FILE")]
         from: PathBuf,
     },

@@ -189,14 +189,14 @@ pub fn chain(c: &Chain) -> String {
     format!(
         "network  {}\ngenesis  {}\ntip      {}\nfinal    {}\nsync     {sync}\nmempool  {}, {} bytes\npeers    {}\n\
          node     {}",
-        c.network,
+        plain(&c.network),
         c.genesis,
         block(c.tip.height, &c.tip.hash),
         block(c.final_block.height, &c.final_block.hash),
         count(c.mempool.transactions, "transaction", "transactions"),
         c.mempool.bytes,
         c.peers,
-        [c.version.as_str(), c.peer_id.as_str()].join(" ").trim_end(),
+        plain(&[c.version.as_str(), c.peer_id.as_str()].join(" ")).trim_end(),
     )
 }
 

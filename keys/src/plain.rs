@@ -10,44 +10,21 @@
 //! a miner. Keys of people are in the other form, [`Keystore`](crate::Keystore), which is version 2 and is known by
 //! its first letter.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use printsy_consensus::{PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
-use crate::disk::{self, SystemFiles, io_error};
-use crate::{KeyError, KeyFile};
+use crate::KeyError;
+use crate::key_file::not_a_key;
 
 /// The version of the plain form.
-pub const VERSION: u32 = 1;
+const VERSION: u32 = 1;
 
 /// What the first line begins with.
 const MAGIC: &str = "printsy key ";
 
-/// The most bytes of a key file: the plain form has 160, the other some 800, and nothing longer is read.
-const MAX_FILE_BYTES: u64 = 4096;
-
-/// Writes `key` to a new file at `path`, mode 0600, and syncs it and its folder.
-///
-/// # Errors
-/// [`KeyError::Exists`] if there is anything at `path`; [`KeyError::Io`] if the system refuses.
-pub fn create(path: &Path, key: &SecretKey) -> Result<(), KeyError> {
-    disk::create(&SystemFiles, path, render(key).as_bytes())
-}
-
-/// Reads the secret key at `path`, if nothing but the file's mode protects it.
-///
-/// # Errors
-/// [`KeyError::Exposed`] if others than the owner may read or write the file, before anything is read;
-/// [`KeyError::Missing`], [`KeyError::NotAKey`], [`KeyError::Version`], [`KeyError::Io`]; [`KeyError::Locked`] and
-/// [`KeyError::WatchOnly`] for the other form.
-pub fn read(path: &Path) -> Result<SecretKey, KeyError> {
-    KeyFile::read(path)?.into_plain(path)
-}
-
+/// The file's text.
 pub(crate) fn render(key: &SecretKey) -> Zeroizing<String> {
     let secret = Zeroizing::new(key.to_bytes());
     let digits = Zeroizing::new(hex::encode(*secret));
@@ -59,32 +36,7 @@ pub(crate) fn render(key: &SecretKey) -> Zeroizing<String> {
     text
 }
 
-/// The file's text, if its owner alone may read it.
-pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
-    // Looked at before it is opened: to open a pipe would wait for its writer.
-    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => KeyError::Missing { path: path.to_owned() },
-        _ => io_error("read", path)(error),
-    })?;
-    if !metadata.is_file() {
-        return Err(not_a_key(path, "it is not a file"));
-    }
-    let file = File::open(path).map_err(io_error("read", path))?;
-    let mode = file.metadata().map_err(io_error("read", path))?.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(KeyError::Exposed { path: path.to_owned(), mode });
-    }
-    let mut text = Zeroizing::new(String::with_capacity(8 * 1024));
-    match file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(not_a_key(path, "it is not text")),
-        Err(error) => Err(io_error("read", path)(error)),
-        Ok(length) if u64::try_from(length).is_ok_and(|length| length > MAX_FILE_BYTES) => {
-            Err(not_a_key(path, "it is too long"))
-        }
-        Ok(_) => Ok(text),
-    }
-}
-
+/// Reads the file's text.
 pub(crate) fn parse(path: &Path, text: &str) -> Result<SecretKey, KeyError> {
     let mut lines = text.lines();
     let version = lines.next().and_then(|line| line.strip_prefix(MAGIC));
@@ -109,8 +61,4 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<SecretKey, KeyError> {
         return Err(not_a_key(path, "its address is not its secret's: the file is damaged"));
     }
     Ok(key)
-}
-
-pub(crate) fn not_a_key(path: &Path, why: &'static str) -> KeyError {
-    KeyError::NotAKey { path: path.to_owned(), why }
 }
