@@ -72,7 +72,7 @@ fn a_full_outbox_forgets_what_is_over_and_then_what_is_oldest() {
     let (folder, outbox) = outbox();
     let full = u16::try_from(MAX_KEPT).unwrap();
     // Half of them are of another network, of which this chain says nothing.
-    let numbered = |number: u16| order(number, if number % 2 == 0 { 9 } else { 8 });
+    let numbered = |number: u16| order(number, if number.is_multiple_of(2) { 9 } else { 8 });
     assert!(outbox.keep(&numbered(1), &chain(0)).unwrap().is_empty());
     for number in 2..=full {
         // As `keep` writes them, without a sync each: that would take this test's time.

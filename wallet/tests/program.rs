@@ -524,7 +524,7 @@ async fn an_order_goes_in_three_steps_and_the_second_meets_no_network() {
     let vault = tempfile::tempdir().unwrap();
     let nowhere = "http://127.0.0.1:1";
     let (_, made, _) = printsy(nowhere, vault.path(), "keys new carol --plain").await;
-    let address = made.trim().split_whitespace().nth(1).unwrap().to_owned();
+    let address = made.split_whitespace().nth(1).unwrap().to_owned();
 
     let (code, built, err) =
         printsy(&node.url, home.path(), &format!("tx build buy 28 25:2 --from {address}")).await;
