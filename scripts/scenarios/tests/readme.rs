@@ -12,6 +12,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use rexpect::session::{PtySession, spawn_command};
+
 /// How long anything may take before the test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -103,6 +105,7 @@ fn wallet(arguments: &[String], rpc: &str, home: &Path) -> Output {
         .args(arguments)
         .env("PRINTSY_RPC", rpc)
         .env("HOME", home)
+        .env_remove("XDG_DATA_HOME")
         .stdin(Stdio::null())
         .output()
         .unwrap()
@@ -133,8 +136,42 @@ fn the_first_purchase_goes_as_the_readme_says() {
     assert!(bought.contains("edition 1 of 100, in block 1"), "{bought}");
     let left = said(&wallet(after, &rpc, home.path()));
     assert!(left.contains("99 of 100 left") && left.contains("block 1"), "{left}");
-    said(&wallet(new_key, &rpc, home.path()));
-    assert!(said(&wallet(buy_with_it, &rpc, home.path())).contains("edition 2 of 100"));
+    make_key(&mut at_a_terminal(new_key, &rpc, home.path()));
+    let mut buying = at_a_terminal(buy_with_it, &rpc, home.path());
+    for (asked, typed) in [("send it? [y/N] ", "y"), ("password of mine: ", PASSWORD)] {
+        buying.exp_string(asked).unwrap();
+        buying.send_line(typed).unwrap();
+    }
+    buying.exp_string("edition 2 of 100").unwrap();
+    buying.exp_eof().unwrap();
+}
+
+const PASSWORD: &str = "open sesame";
+
+/// The wallet as a person has it: at a terminal.
+fn at_a_terminal(arguments: &[String], rpc: &str, home: &Path) -> PtySession {
+    let mut command = Command::new(program("printsy"));
+    command.args(arguments).env("PRINTSY_RPC", rpc).env("HOME", home).env_remove("XDG_DATA_HOME");
+    spawn_command(command, Some(u64::try_from(PATIENCE.as_millis()).unwrap())).unwrap()
+}
+
+/// Chooses a password, and writes three of the words that were shown.
+fn make_key(session: &mut PtySession) {
+    for asked in ["new password for mine: ", "the same once more: "] {
+        session.exp_string(asked).unwrap();
+        session.send_line(PASSWORD).unwrap();
+    }
+    session.exp_string("These words are your key").unwrap();
+    let shown = session.exp_string("They are shown this once").unwrap();
+    let lines = shown.lines().filter_map(|line| line.trim().split_once("  "));
+    let words: Vec<&str> = lines.map(|(_, word)| word.trim()).collect();
+    for _ in 0..3 {
+        session.exp_string("word ").unwrap();
+        let number: usize = session.exp_string(": ").unwrap().trim().parse().unwrap();
+        session.send_line(words[number - 1]).unwrap();
+    }
+    session.exp_string("mine  prt1").unwrap();
+    session.exp_eof().unwrap();
 }
 
 /// A port that was free a moment ago.
@@ -162,9 +199,10 @@ fn a_second_node_joins_and_mines_as_the_readme_says() {
     follower.wait_for("ready");
     let _miner = Daemon::start("printsyd", &second, home.path());
     follower.wait_for("block connected");
-    let mut register = calls(README, "Join a network, and mine", "printsy").remove(0);
+    let [new_key, mut register] = calls(README, "Join a network, and mine", "printsy").try_into().unwrap();
+    let made = said(&wallet(&new_key, &format!("http://127.0.0.1:{rpc}"), home.path()));
     let address = register.iter().position(|word| word == "ADDRESS").expect("the README names the address");
-    register[address] = "dev:newcomer".to_owned();
+    register[address] = made.split_whitespace().nth(1).unwrap().to_owned();
     let rpc = format!("http://127.0.0.1:{rpc}");
     said(&wallet(&register, &rpc, home.path()));
 }
