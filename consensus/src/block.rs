@@ -8,6 +8,7 @@ use bincode::de::Decoder;
 use bincode::enc::Encoder;
 use bincode::error::{DecodeError as BincodeDecodeError, EncodeError};
 
+use crate::branch;
 use crate::check::{CheckedTransaction, TransactionError, check_transactions};
 use crate::codec::{self, Decode, DecodeError, Encode};
 use crate::hash::{Hash, Tag, tagged};
@@ -234,13 +235,7 @@ pub fn transactions_root(leaves: &[Hash]) -> Hash {
     let count = u32::try_from(leaves.len()).expect("no block holds 2^32 transactions").to_le_bytes();
     let mut row = leaves.to_vec();
     while row.len() > 1 {
-        row = row
-            .chunks(2)
-            .map(|pair| match pair {
-                [left, right] => tagged(Tag::Node, &[&left.0, &right.0]),
-                _ => pair[0],
-            })
-            .collect();
+        row = row.chunks(2).map(branch::join).collect();
     }
     match row.first() {
         Some(top) => tagged(Tag::Root, &[&count, &top.0]),

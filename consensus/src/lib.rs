@@ -11,11 +11,12 @@
 //!
 //! # Reading order
 //! `codec`, `hash`, `key`: bytes. `transaction`, `check`: orders alone. `header`, `target`, `headers`: proof of
-//! work and the choice of chain. `state`, `execute`: orders and blocks in context. `block`: bodies.
+//! work and the choice of chain. `state`, `execute`: orders and blocks in context. `block`, `branch`: bodies.
 //! `params`, `genesis`: what a network fixes for good. `rule`: the names of all rules.
 #![deny(clippy::float_arithmetic, clippy::arithmetic_side_effects, clippy::iter_over_hash_type)]
 
 mod block;
+mod branch;
 mod check;
 pub mod codec;
 mod execute;
@@ -31,6 +32,7 @@ mod target;
 mod transaction;
 
 pub use block::*;
+pub use branch::{root_of_branch, transactions_branch};
 pub use check::*;
 pub use execute::*;
 pub use genesis::*;

@@ -25,6 +25,7 @@ mod mempool;
 mod moment;
 mod open;
 mod progress;
+mod prove;
 mod published;
 mod reader;
 mod recent;
@@ -60,6 +61,10 @@ pub use mempool::{
 pub use moment::Moment;
 pub use open::OpenReport;
 pub use progress::{Progress, Watch};
+pub use prove::{
+    MAX_PROOF_READ_BYTES, MAX_PROOF_STEPS, MAX_UNDONE_BLOCKS, MAX_UNDONE_BYTES, ProveError, ProvenEditions,
+    ProvenHeader, ProvenInclusion, ProvenLine, ProvenState,
+};
 pub use published::{Snapshot, Tip};
 pub use reader::{Availability, EditionNumbers, Order, Reader, StoredBlock};
 pub use recount::MAX_RECOUNT_TRANSACTIONS;

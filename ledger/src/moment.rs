@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use printsy_consensus::{Block, BlockUndo, Hash, Position, Work, codec};
+use printsy_consensus::{Block, BlockUndo, Genesis, Hash, Position, Work, codec};
 
 use crate::error::LedgerError;
 use crate::history::Confirmed;
@@ -69,6 +69,11 @@ impl<'a> Moment<'a> {
     #[must_use]
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// The network's genesis.
+    pub(crate) fn genesis(&self) -> &Genesis {
+        self.reader.genesis()
     }
 
     /// The header at a height of the chain.

@@ -58,6 +58,11 @@ impl Snapshot {
         Self { tip, final_height, tree, miners }
     }
 
+    /// The state itself.
+    pub(crate) fn tree(&self) -> &StateTree {
+        &self.tree
+    }
+
     /// The image's entry; `None` where nobody bought, reviewed or listed it.
     #[must_use]
     pub fn edition(&self, image: u64) -> Option<Edition> {

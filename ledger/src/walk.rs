@@ -91,14 +91,18 @@ impl<'a> Walk<'a> {
         Self { now, subject, next, count, block: None, read_bytes: 0 }
     }
 
+    /// From a place that is known to be of this list; an account's transactions are then not counted.
+    pub(crate) fn at(now: &'a Moment<'a>, subject: Subject, next: Option<Position>) -> Self {
+        Self { now, subject, next, count: None, block: None, read_bytes: 0 }
+    }
+
     /// From a cursor; `None` where it names nothing of this list on this chain.
     pub(crate) fn from(
         now: &'a Moment<'a>,
         subject: Subject,
         cursor: &Cursor,
     ) -> Result<Option<Self>, LedgerError> {
-        let mut walk =
-            Self { now, subject, next: Some(cursor.position()), count: None, block: None, read_bytes: 0 };
+        let mut walk = Self::at(now, subject, Some(cursor.position()));
         let Some(block) = walk.block_at(cursor.position().height)? else { return Ok(None) };
         let is_of_list = |confirmed: Confirmed| subject.before(&confirmed).is_some();
         let is_there = block.decoded.confirmed(cursor.position()).is_some_and(is_of_list);

@@ -14,6 +14,7 @@ use crate::commands::import::{self, ImportArgs};
 use crate::commands::reindex::{self, ReindexArgs};
 use crate::commands::replay::{self, ReplayArgs};
 use crate::commands::resolve::{self, ResolveArgs};
+use crate::commands::tokens::{self, TokensArgs};
 use crate::config::{Config, Value, keys};
 use crate::exit::Failure;
 use crate::init::InitArgs;
@@ -47,6 +48,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Check everything a stopped node has, and compare its chain with another node's.
     Audit(AuditArgs),
+    /// Make, list and take away the tokens that let callers in; the node may run meanwhile.
+    Tokens(TokensArgs),
 }
 
 /// How to run. Every flag but `--dev` and `--config` is also a key of the configuration, and of the environment.
@@ -140,14 +143,15 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Resolve(args) => resolve::resolve(args),
         Command::Replay(args) => replay::replay(args),
         Command::Audit(args) => audit::audit(args),
+        Command::Tokens(args) => tokens::tokens(args),
         Command::Run(args) => {
             let config = Config::load(args)?;
-            logging::install(&config.log.filter, config.log.format)?;
+            let logs = logging::install(&config.log.filter, config.log.format)?;
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .enable_all()
                 .build()
                 .map_err(|error| Failure::Runtime(format!("cannot start the runtime: {error}")))?;
-            let result = runtime.block_on(daemon::run(config));
+            let result = runtime.block_on(daemon::run(config, logs));
             // The node has stopped: what still runs is a call that nobody waits for.
             runtime.shutdown_background();
             result

@@ -9,12 +9,12 @@
 
 pub mod keys;
 mod layers;
+mod rpc;
 mod value;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +22,7 @@ use printsy_keys::KeySource;
 
 pub use keys::{DEFAULT_LISTEN, DEFAULT_RPC_LISTEN};
 pub use layers::{Source, Value};
+pub use rpc::RpcConfig;
 
 use crate::cli::RunArgs;
 use crate::dev;
@@ -159,8 +160,8 @@ pub struct Config {
     pub datadir: Option<PathBuf>,
     /// The network.
     pub network: NetworkConfig,
-    /// Where JSON-RPC, health and metrics are served.
-    pub rpc_listen: SocketAddr,
+    /// JSON-RPC, health and metrics.
+    pub rpc: RpcConfig,
     /// How to mine, if at all.
     pub mining: Option<MiningConfig>,
     /// With less than this free on the datadir's file system, in bytes, no orders are taken; 0: never mind.
@@ -269,7 +270,7 @@ impl Config {
             datadir: datadir(&layers, environment, args.dev)?,
             mining: mining(&layers, environment, args.dev, !network.bootnodes.is_empty())?,
             network,
-            rpc_listen: layers.parsed(&keys::RPC_LISTEN)?.unwrap_or_else(default_rpc_listen),
+            rpc: rpc::read(&layers)?,
             min_free_bytes: min_free_bytes(&layers)?,
             on_conflict: match layers.switch(&keys::EXIT_ON_CONFLICT) {
                 Some(true) => OnConflict::End,
@@ -284,10 +285,6 @@ impl Config {
         let layers = Layers::gather(args.flags(), &environment.variables, None)?;
         datadir(&layers, environment, args.dev)
     }
-}
-
-fn default_rpc_listen() -> SocketAddr {
-    DEFAULT_RPC_LISTEN.parse().expect("a constant that a test reads")
 }
 
 fn genesis(layers: &Layers, dev: bool) -> Result<GenesisChoice, ConfigError> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use printsy_consensus::{Genesis, SecretKey};
 use printsy_p2p::Limits;
+use printsy_rpc::Scope;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::clock::Clock;
@@ -14,8 +15,9 @@ use crate::config::{Config, GenesisChoice, MiningConfig, NetworkConfig};
 use crate::datadir::{Datadir, GivenGenesis};
 use crate::dev;
 use crate::exit::Failure;
+use crate::logging::LogControl;
 use crate::node::{MiningOptions, Node, NodeError, NodeOptions};
-use crate::server::ServerOptions;
+use crate::server::{AccessOptions, ServerOptions};
 use crate::storage::Storage;
 
 /// The development key that makes blocks for `generateBlocks` on a node that does not mine.
@@ -25,23 +27,39 @@ const GENERATE_KEY: &str = "miner-1";
 ///
 /// # Errors
 /// The [`Failure`] to report and to exit with.
-pub async fn run(config: Config) -> Result<(), Failure> {
-    let mut signals = Signals::install()?;
+pub async fn run(config: Config, logs: LogControl) -> Result<(), Failure> {
+    let signals = Signals::install()?;
     let (datadir, genesis) = open(&config)?;
+    let result = run_in(&config, logs, signals, datadir.as_ref(), genesis).await;
+    // Whatever ended it: the cookie was this run's.
+    datadir.iter().for_each(Datadir::remove_cookie);
+    result
+}
+
+/// Runs a node in a datadir, or in memory.
+async fn run_in(
+    config: &Config,
+    logs: LogControl,
+    mut signals: Signals,
+    datadir: Option<&Datadir>,
+    genesis: Genesis,
+) -> Result<(), Failure> {
     let genesis = Arc::new(genesis);
     tracing::info!(network = %genesis.params().network_name(), genesis = %genesis.hash(), "starting");
-    let options = node_options(&config, datadir.as_ref(), &genesis)?;
+    let options = node_options(config, datadir, &genesis, logs)?;
     let mut node = Node::start(options).await?;
-    announce(&config, &node);
+    announce(config, &node);
+    let asked = node.handle().clone();
     let failed = tokio::select! {
         failed = node.failed() => Some(failed),
         name = signals.next() => {
             tracing::info!(signal = name, "stopping");
             None
         }
+        () = asked.stop_asked() => None,
     };
     let is_lost = matches!(&failed, Some(Err(NodeError::Datadir(_))));
-    if let (Some(datadir), Some(network), false) = (&datadir, node.handle().network(), is_lost) {
+    if let (Some(datadir), Some(network), false) = (datadir, node.handle().network(), is_lost) {
         // Worth a line, not worth keeping the node from stopping well.
         if let Err(failure) = datadir.save_peers(&network.peer_addresses()) {
             tracing::warn!(%failure, "the addresses of peers are not remembered");
@@ -78,11 +96,11 @@ fn node_options(
     config: &Config,
     datadir: Option<&Datadir>,
     genesis: &Arc<Genesis>,
+    logs: LogControl,
 ) -> Result<NodeOptions, Failure> {
     let network_name = genesis.params().network_name();
     let mining = config.mining.as_ref().map(|mining| mining_options(mining, &network_name)).transpose()?;
-    let mut server = ServerOptions::new(config.rpc_listen, genesis.params());
-    server.expects_peers = !config.network.bootnodes.is_empty();
+    let mut server = server_options(config, datadir, genesis, logs)?;
     if genesis.params().is_development() {
         let own = mining.as_ref().map(|mining| mining.key.clone());
         server.generate_key = Some(own.unwrap_or_else(|| SecretKey::development(GENERATE_KEY)));
@@ -97,6 +115,35 @@ fn node_options(
         guard: datadir.map(|datadir| datadir.guard(config.min_free_bytes)).transpose()?,
         on_conflict: config.on_conflict,
     })
+}
+
+fn server_options(
+    config: &Config,
+    datadir: Option<&Datadir>,
+    genesis: &Genesis,
+    logs: LogControl,
+) -> Result<ServerOptions, Failure> {
+    let rpc = &config.rpc;
+    if !rpc.listen.ip().is_loopback() && !rpc.require_token.contains(&Scope::Submit) {
+        tracing::warn!(
+            rpc = %rpc.listen,
+            "whoever reaches this address may ask and hand in orders: see rpc.require_token"
+        );
+    }
+    let mut server = ServerOptions::new(rpc.listen, genesis.params());
+    server.expects_peers = !config.network.bootnodes.is_empty();
+    server.logs = Some(logs);
+    server.hosts.clone_from(&rpc.hosts);
+    server.cors_origins.clone_from(&rpc.cors_origins);
+    server.access = AccessOptions {
+        cookie: datadir.map(Datadir::make_cookie).transpose()?,
+        tokens_in: datadir.map(|datadir| datadir.path().to_owned()),
+        require_token: rpc.require_token.clone(),
+        rate: rpc.rate,
+        local_rate: rpc.local_rate,
+        behind_proxy: rpc.behind_proxy,
+    };
+    Ok(server)
 }
 
 fn mining_options(mining: &MiningConfig, network: &str) -> Result<MiningOptions, Failure> {

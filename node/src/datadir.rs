@@ -5,6 +5,8 @@
 //! genesis.json   the network: a copy of the file it was begun with
 //! node.key       who the node is to its peers: an Ed25519 seed, 64 hex digits, for its owner alone
 //! peers          addresses that were reached, one a line, for the next start
+//! rpc.cookie     lets RPC callers do everything: another one at every start, gone at the stop
+//! rpc.tokens     the lasting tokens of RPC callers, hashed
 //! printsyd.toml  the configuration, if `init` wrote one or an operator did
 //! ```
 //! The journal, headers and index lie in the same folder and belong to the ledger.
@@ -25,6 +27,7 @@ use rand::rngs::SysRng;
 
 use crate::exit::Failure;
 use crate::guard::{DiskGuard, check_usable};
+use crate::tokens::{COOKIE_FILE, Secret};
 
 /// The genesis file's name in a datadir.
 pub const GENESIS_FILE: &str = "genesis.json";
@@ -200,21 +203,50 @@ impl Datadir {
 
     /// Puts a whole file in its place, durably.
     pub(crate) fn write(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Failure> {
-        let (path, beside) = (self.path.join(name), self.path.join(format!(".{name}.new")));
-        let write = || -> io::Result<()> {
-            // A leftover of a crash; no other process writes here, for the lock is ours.
-            match fs::remove_file(&beside) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&beside, &path)?;
-            File::open(&self.path)?.sync_all()
-        };
-        write().map_err(|error| Failure::io("write", &path, &error))
+        write_file(&self.path, name, bytes, mode)
     }
+
+    /// Makes the cookie of this run: a new secret, in a file that only the owner reads.
+    ///
+    /// # Errors
+    /// Where the system gives no randomness, or the disk refuses.
+    pub fn make_cookie(&self) -> Result<Secret, Failure> {
+        let secret = Secret::generate()?;
+        self.write(COOKIE_FILE, format!("{}\n", *secret.reveal()).as_bytes(), 0o600)?;
+        Ok(secret)
+    }
+
+    /// Takes the cookie away, when its run is over.
+    pub fn remove_cookie(&self) {
+        let path = self.path.join(COOKIE_FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, path = %path.display(), "the cookie stays; it is good for nothing now");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Puts a whole file in its place in a folder, durably.
+///
+/// # Errors
+/// The operating system's; what was there before stays.
+pub(crate) fn write_file(folder: &Path, name: &str, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    let (path, beside) = (folder.join(name), folder.join(format!(".{name}.new")));
+    let write = || -> io::Result<()> {
+        // A leftover of a crash.
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, &path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|error| Failure::io("write", &path, &error))
 }
 
 /// A new secret for a node, from the system's randomness.
@@ -332,7 +364,7 @@ fn read_node_key(path: &Path, mode: u32) -> Result<[u8; 32], Failure> {
 }
 
 /// The whole text of a file, which must be a file and within `most` bytes.
-fn read_bounded(path: &Path, most: u64) -> io::Result<String> {
+pub(crate) fn read_bounded(path: &Path, most: u64) -> io::Result<String> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }

@@ -252,6 +252,7 @@ impl From<ServerError> for Failure {
         let message = error.to_string();
         match error {
             ServerError::InUse { .. } => Self::PortInUse(message),
+            ServerError::Tokens(failure) => failure,
             ServerError::Listen { .. } | ServerError::Methods(_) => Self::Runtime(message),
         }
     }

@@ -101,6 +101,8 @@ pub(crate) struct Shared {
     pub(crate) tickets: AtomicU64,
     /// Counts every change of the tip or the mempool.
     pub(crate) changes: watch::Sender<u64>,
+    /// Whether a caller asked the node to stop.
+    stop_asked: watch::Sender<bool>,
     state: Mutex<State>,
     lost: OnceLock<DatadirLost>,
     /// The height each peer last spoke of.
@@ -130,6 +132,7 @@ impl NodeHandle {
             waiting: Mutex::default(),
             tickets: AtomicU64::new(0),
             changes: watch::Sender::new(0),
+            stop_asked: watch::Sender::new(false),
             state: Mutex::default(),
             lost: OnceLock::new(),
             peer_heights: Mutex::default(),
@@ -205,6 +208,18 @@ impl NodeHandle {
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.shared.changes.subscribe()
+    }
+
+    /// Asks whoever runs the node to stop it.
+    pub fn ask_stop(&self) {
+        self.shared.stop_asked.send_replace(true);
+    }
+
+    /// Waits until a caller asks the node to stop.
+    pub async fn stop_asked(&self) {
+        let mut asked = self.shared.stop_asked.subscribe();
+        // The handle keeps the sender, so this only ever waits.
+        let _ = asked.wait_for(|asked| *asked).await;
     }
 
     fn ticket(&self) -> Ticket {

@@ -8,6 +8,7 @@
 //! - [`node`]: a running node, put together; what the daemon and the tests start
 //! - [`storage`]: where its ledger is, and opening it; `progress`: showing how far that is
 //! - [`commands`]: what `printsyd` does with the datadir of a stopped node
+//! - [`tokens`]: the secrets that let RPC callers in
 //! - [`guard`]: whether the datadir is there, writable, and has room
 //! - `daemon`, `cli`, `config`, `datadir`, `init`, `dev`, `logging`, `exit`: the program `printsyd`
 
@@ -30,5 +31,6 @@ pub mod node;
 pub mod progress;
 pub mod server;
 pub mod storage;
+pub mod tokens;
 
 pub use driver::{MiningMode, OnConflict};

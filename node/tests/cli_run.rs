@@ -1,6 +1,8 @@
 //! `printsyd` as it is run: made ready by `init`, started, asked, stopped, and started again.
 #![allow(clippy::unwrap_used, reason = "test code, also outside of test functions")]
 
+#[path = "cli_run/access.rs"]
+mod access;
 #[path = "cli_run/chain.rs"]
 mod chain;
 #[path = "cli_run/conflict.rs"]

@@ -6,13 +6,16 @@
 
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use printsy_consensus::SignedHeader;
 
-use crate::method::Method;
+use crate::error::RpcReason;
+use crate::method::{Method, Scope};
+use crate::schema::one_of;
 use crate::text::{Address, BitsHex, HashHex, HeaderHex, Height, NonceHex, SignatureHex, TransactionHex};
 use crate::transaction::TransactionInfo;
 
@@ -26,11 +29,15 @@ pub enum BlockSelector {
 }
 
 /// `getHeader {height} | {hash}`: one header.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetHeader;
 
 impl Method for GetHeader {
     const NAME: &'static str = "getHeader";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::NotFound, RpcReason::Storage];
+    const POSITIONS: Option<&'static str> =
+        Some("`[height]` or `[hash]`: a number is a height, a string a hash");
     type Params = GetHeaderParams;
     type Result = HeaderInfo;
 }
@@ -44,11 +51,15 @@ pub struct GetHeaderParams {
 }
 
 /// `getBlock {height | hash, verbosity?}`: one block.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetBlock;
 
 impl Method for GetBlock {
     const NAME: &'static str = "getBlock";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::NotFound, RpcReason::Storage];
+    const POSITIONS: Option<&'static str> =
+        Some("`[height, verbosity?]` or `[hash, verbosity?]`: a number is a height, a string a hash");
     type Params = GetBlockParams;
     type Result = BlockInfo;
 }
@@ -64,7 +75,7 @@ pub struct GetBlockParams {
 }
 
 /// How a block's transactions are told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Verbosity {
     /// Their bytes.
@@ -77,7 +88,7 @@ pub enum Verbosity {
 }
 
 /// What `getHeader` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HeaderInfo {
     /// The block's id.
@@ -133,7 +144,7 @@ impl HeaderInfo {
 }
 
 /// What `getBlock` answers: the header's fields, then the block's own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockInfo {
     /// The header's fields, on the same level.
@@ -146,7 +157,7 @@ pub struct BlockInfo {
 }
 
 /// A block's transactions: all in one of three ways. An empty list reads as ids.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Transactions {
     /// Their ids.
@@ -158,23 +169,28 @@ pub enum Transactions {
 }
 
 /// `getHeader`'s params as an object.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct HeaderByName {
+    /// The height of a block of the chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     height: Option<Height>,
+    /// The id of any block that is, or once was, on the chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hash: Option<HashHex>,
 }
 
 /// `getBlock`'s params as an object.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct BlockByName {
+    /// The height of a block of the chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     height: Option<Height>,
+    /// The id of any block that is, or once was, on the chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hash: Option<HashHex>,
+    /// How the transactions are told; by default by their ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     verbosity: Option<Verbosity>,
 }
@@ -198,6 +214,26 @@ impl BlockSelector {
             Self::Height(height) => (Some(height), None),
             Self::Hash(hash) => (None, Some(hash)),
         }
+    }
+}
+
+impl JsonSchema for GetHeaderParams {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "GetHeaderParams".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        one_of(HeaderByName::json_schema(generator), &[&["height"], &["hash"]])
+    }
+}
+
+impl JsonSchema for GetBlockParams {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "GetBlockParams".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        one_of(BlockByName::json_schema(generator), &[&["height"], &["hash"]])
     }
 }
 

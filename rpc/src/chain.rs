@@ -3,24 +3,28 @@
 //! Heights and times are numbers, hashes and keys are text, and every struct stands in the order in which it is shown.
 
 use printsy_consensus::{Admission, Catalogue, GenesisMiner, Params};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::error::RpcReason;
 use crate::market::BlockRef;
-use crate::method::{Method, NoParams};
-use crate::text::{Address, BitsHex, HashHex, NumberHex};
+use crate::method::{Method, NoParams, Scope};
+use crate::text::{Address, Amount, BitsHex, HashHex, NumberHex};
 
 /// `getChain`: where this node stands.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetChain;
 
 impl Method for GetChain {
     const NAME: &'static str = "getChain";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::Storage];
     type Params = NoParams;
     type Result = Chain;
 }
 
 /// What `getChain` answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Chain {
     /// The network's name, from its genesis.
@@ -51,7 +55,7 @@ pub struct Chain {
 }
 
 /// The tip of a chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tip {
     /// Its height.
@@ -63,7 +67,7 @@ pub struct Tip {
 }
 
 /// How far a node is behind its peers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sync {
     /// Whether it is.
@@ -81,7 +85,7 @@ pub struct Sync {
 }
 
 /// Whether a node is behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum SyncState {
     /// A peer has proved more header work.
@@ -91,7 +95,7 @@ pub enum SyncState {
 }
 
 /// How much waits for a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MempoolSize {
     /// Transactions.
@@ -101,17 +105,19 @@ pub struct MempoolSize {
 }
 
 /// `getParams`: the rules of the network, in genesis.json's own fields.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetParams;
 
 impl Method for GetParams {
     const NAME: &'static str = "getParams";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[];
     type Params = NoParams;
     type Result = NetworkParams;
 }
 
 /// What `getParams` answers: genesis.json's fields.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NetworkParams {
     /// The network's name.
@@ -157,7 +163,7 @@ pub struct NetworkParams {
 }
 
 /// Which images may be bought.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum CatalogueInfo {
     /// Any, unlisted ones free of charge.
@@ -167,7 +173,7 @@ pub enum CatalogueInfo {
 }
 
 /// Who may take part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum AdmissionInfo {
     /// Anyone.
@@ -177,7 +183,7 @@ pub enum AdmissionInfo {
 }
 
 /// A miner of the genesis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NamedMiner {
     /// Its key.
     pub key: Address,
@@ -237,17 +243,19 @@ impl From<&GenesisMiner> for NamedMiner {
 }
 
 /// `getPeers`: who this node is connected to.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetPeers;
 
 impl Method for GetPeers {
     const NAME: &'static str = "getPeers";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[];
     type Params = NoParams;
     type Result = Vec<Peer>;
 }
 
 /// A connected peer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Peer {
     /// Its id among peers.
@@ -265,7 +273,7 @@ pub struct Peer {
 }
 
 /// Who called whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Direction {
     /// The peer called this node.
@@ -275,17 +283,19 @@ pub enum Direction {
 }
 
 /// `getMiners`: who may make blocks, and who did.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetMiners;
 
 impl Method for GetMiners {
     const NAME: &'static str = "getMiners";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::Storage];
     type Params = NoParams;
     type Result = Vec<MinerInfo>;
 }
 
 /// A registered miner.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MinerInfo {
     /// What people call it.
@@ -303,17 +313,19 @@ pub struct MinerInfo {
 }
 
 /// `getMempool {verbose?}`: what waits for a block at this node.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetMempool;
 
 impl Method for GetMempool {
     const NAME: &'static str = "getMempool";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::Storage];
     type Params = GetMempoolParams;
     type Result = Mempool;
 }
 
 /// The params of `getMempool`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GetMempoolParams {
     /// Whether to tell the ids too; by default not.
@@ -322,7 +334,7 @@ pub struct GetMempoolParams {
 }
 
 /// What `getMempool` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mempool {
     /// Pending transactions.
@@ -332,4 +344,30 @@ pub struct Mempool {
     /// Their ids, if asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tx_ids: Option<Vec<HashHex>>,
+}
+
+/// `getSupply`: what was ever deposited and withdrawn.
+#[derive(Debug, JsonSchema)]
+pub struct GetSupply;
+
+impl Method for GetSupply {
+    const NAME: &'static str = "getSupply";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[];
+    type Params = NoParams;
+    type Result = Supply;
+}
+
+/// What `getSupply` answers. All of it is of one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Supply {
+    /// All deposits.
+    pub issued: Amount,
+    /// All withdrawals.
+    pub redeemed: Amount,
+    /// What all accounts together have: the one less the other.
+    pub outstanding: Amount,
+    /// The tip this is said of.
+    pub tip: BlockRef,
 }

@@ -8,12 +8,13 @@ use std::fmt;
 
 use jsonrpsee::types::ErrorObjectOwned;
 use jsonrpsee::types::error::{INTERNAL_ERROR_CODE, INVALID_PARAMS_CODE, METHOD_NOT_FOUND_CODE};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::text::{Amount, HashHex};
 
 /// Why a call was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum RpcReason {
     /// The image has fewer editions left than wanted (S4): `image`, `max`, `sold`, `requested`.
@@ -50,7 +51,7 @@ pub enum RpcReason {
     UnknownTemplate,
     /// A peer has proved more header work: the node takes no orders yet.
     Syncing,
-    /// Not known to this node; that is not to say never.
+    /// Not known to this node; that is not to say never. Of a proof's height: `height`, `lowestHeight`, `highestHeight`.
     NotFound,
     /// The node stopped taking orders: disk full, failing, or the index too far behind.
     Storage,
@@ -91,6 +92,31 @@ impl RpcReason {
         Self::SlowReader,
         Self::Ended,
     ];
+
+    /// Why an order is refused, or cannot be taken or told of.
+    pub const OF_ORDERS: &[Self] = &[
+        Self::SoldOut,
+        Self::HeldByPending,
+        Self::BadSignature,
+        Self::Expired,
+        Self::NotYet,
+        Self::ExpiresTooSoon,
+        Self::NotListed,
+        Self::PriceChanged,
+        Self::AccountLimit,
+        Self::InsufficientBalance,
+        Self::NotAuthorized,
+        Self::NotPurchased,
+        Self::Malformed,
+        Self::RefusedByRegistry,
+        Self::MempoolFull,
+        Self::Syncing,
+        Self::NotFound,
+        Self::Storage,
+    ];
+
+    /// Why an image's own data is not told: the network has no such image, or the disk fails.
+    pub const OF_IMAGES: &[Self] = &[Self::Malformed, Self::Storage];
 
     /// The JSON-RPC error code.
     #[must_use]
@@ -175,7 +201,7 @@ impl fmt::Display for RpcReason {
 /// The `data` of one of our errors: always reason, rule and retryable, then what the reason names.
 ///
 /// Reading it lets unknown fields pass: a newer node may say more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorData {
     /// Why.
@@ -215,6 +241,12 @@ pub struct ErrorData {
     /// The last height that could include the transaction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<u64>,
+    /// The lowest height that can be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lowest_height: Option<u64>,
+    /// The highest height that can be had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub highest_height: Option<u64>,
     /// The transaction it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tx_id: Option<HashHex>,
@@ -241,6 +273,8 @@ impl ErrorData {
             balance: None,
             height: None,
             expires_at: None,
+            lowest_height: None,
+            highest_height: None,
             tx_id: None,
             retry_after_ms: None,
         }
@@ -255,7 +289,7 @@ impl ErrorData {
 }
 
 /// A JSON-RPC error object, ours or JSON-RPC's own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
 pub struct RpcError {
     /// The code: a reason's, or JSON-RPC's.

@@ -7,12 +7,15 @@
 
 use std::fmt;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::error::RpcReason;
 use crate::market::{BlockRef, EditionRange, Position};
-use crate::method::Method;
+use crate::method::{Method, Scope};
+use crate::schema::one_of;
 use crate::text::{Address, Bounded, HashHex, Hex, ImageId};
 use crate::transaction::TransactionInfo;
 
@@ -31,11 +34,16 @@ pub type HoldingsCursor = Hex<8>;
 /// Of an account: every one that touched it, as many as its `transactions`. Of an image: its purchases and reviews; its
 /// listings are not linked to it and are found in the histories of the registrars and the seller. A cursor off the chain,
 /// or of another list, is an error (-32602): begin again without one.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetHistory;
 
 impl Method for GetHistory {
     const NAME: &'static str = "getHistory";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = RpcReason::OF_IMAGES;
+    const POSITIONS: Option<&'static str> = Some(
+        "`[account, cursor?, limit?]` or `[image, cursor?, limit?]`: a string is an account, a number an image",
+    );
     type Params = GetHistoryParams;
     type Result = History;
 }
@@ -57,12 +65,12 @@ pub struct GetHistoryParams {
     pub of: HistoryOf,
     /// Where to go on; by default at the newest.
     pub cursor: Option<Cursor>,
-    /// How many entries at the most; by default [`DEFAULT_LIMIT`].
+    /// How many entries at the most; by default 100.
     pub limit: Option<PageLimit>,
 }
 
 /// What `getHistory` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct History {
     /// The tip this is said of.
@@ -74,7 +82,7 @@ pub struct History {
 }
 
 /// A transaction of the chain: where it stands, then itself field by field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
     /// Its place in the chain.
@@ -97,7 +105,7 @@ pub struct HistoryEntry {
 }
 
 /// The params of a method that tells a list about one image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImagePageParams {
     /// The image.
@@ -105,23 +113,25 @@ pub struct ImagePageParams {
     /// Where to go on; by default at the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
-    /// How many entries at the most; by default [`DEFAULT_LIMIT`].
+    /// How many entries at the most; by default 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<PageLimit>,
 }
 
 /// `getOwners {image, cursor?, limit?}`: who bought which edition numbers, the last purchase first.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetOwners;
 
 impl Method for GetOwners {
     const NAME: &'static str = "getOwners";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = RpcReason::OF_IMAGES;
     type Params = ImagePageParams;
     type Result = Owners;
 }
 
 /// What `getOwners` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Owners {
     /// The tip this is said of.
@@ -133,7 +143,7 @@ pub struct Owners {
 }
 
 /// Editions bought at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
     /// Who bought them.
@@ -151,17 +161,19 @@ pub struct Owner {
 }
 
 /// `getReviews {image, cursor?, limit?}`: the reviews of an image, newest first, those that were replaced too.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetReviews;
 
 impl Method for GetReviews {
     const NAME: &'static str = "getReviews";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = RpcReason::OF_IMAGES;
     type Params = ImagePageParams;
     type Result = Reviews;
 }
 
 /// What `getReviews` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reviews {
     /// The tip this is said of.
@@ -173,7 +185,7 @@ pub struct Reviews {
 }
 
 /// A review.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Review {
     /// 1 to 5.
@@ -194,17 +206,19 @@ pub struct Review {
 /// `getHoldings {account, cursor?, limit?}`: what an account holds, ascending by image.
 ///
 /// Each page is of one moment; what changed between two pages is in that which was asked for later.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetHoldings;
 
 impl Method for GetHoldings {
     const NAME: &'static str = "getHoldings";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::Storage];
     type Params = GetHoldingsParams;
     type Result = Holdings;
 }
 
 /// The params of `getHoldings`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GetHoldingsParams {
     /// The account.
@@ -212,13 +226,13 @@ pub struct GetHoldingsParams {
     /// Where to go on; by default at the lowest image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<HoldingsCursor>,
-    /// How many entries at the most; by default [`DEFAULT_LIMIT`].
+    /// How many entries at the most; by default 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<PageLimit>,
 }
 
 /// What `getHoldings` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Holdings {
     /// The tip this is said of.
@@ -230,7 +244,7 @@ pub struct Holdings {
 }
 
 /// What an account holds of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Holding {
     /// The image.
@@ -243,15 +257,19 @@ pub struct Holding {
 }
 
 /// `getHistory`'s params as an object.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct HistoryByName {
+    /// The account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     account: Option<Address>,
+    /// The image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     image: Option<ImageId>,
+    /// Where to go on; by default at the newest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cursor: Option<Cursor>,
+    /// How many entries at the most; by default 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     limit: Option<PageLimit>,
 }
@@ -268,6 +286,16 @@ impl HistoryOf {
             (None, None) => Err(E::custom("expected `account` or `image`, got neither")),
             (Some(_), Some(_)) => Err(E::custom("expected `account` or `image`, got both")),
         }
+    }
+}
+
+impl JsonSchema for GetHistoryParams {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "GetHistoryParams".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        one_of(HistoryByName::json_schema(generator), &[&["account"], &["image"]])
     }
 }
 

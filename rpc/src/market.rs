@@ -3,15 +3,16 @@
 //! Types only; what they promise is the node's to keep. Numbers that only a node writes are plain, those a
 //! caller writes are bounded.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::MAX_BATCH_TRANSACTIONS;
 use crate::error::{RpcError, RpcReason};
-use crate::method::Method;
+use crate::method::{Method, Scope};
 use crate::text::{Address, Amount, HashHex, ImageId, TimeoutMs, TransactionHex};
 
 /// A block of the chain by both its names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockRef {
     /// Its height.
     pub height: u64,
@@ -20,7 +21,7 @@ pub struct BlockRef {
 }
 
 /// The place of a transaction in the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Position {
     /// The block's height.
     pub height: u64,
@@ -29,17 +30,19 @@ pub struct Position {
 }
 
 /// `isAvailable {image}`: whether a purchase of one edition would be taken now.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct IsAvailable;
 
 impl Method for IsAvailable {
     const NAME: &'static str = "isAvailable";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = RpcReason::OF_IMAGES;
     type Params = ImageParams;
     type Result = Availability;
 }
 
 /// The params of a method about one image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageParams {
     /// The image.
@@ -47,7 +50,7 @@ pub struct ImageParams {
 }
 
 /// What `isAvailable` answers. Counts and tip are of one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Availability {
     /// The image.
@@ -71,7 +74,7 @@ pub struct Availability {
 }
 
 /// How far an order must have come before the call answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Wait {
     /// This node holds it and has sent it on; that survives a clean stop, not a crash.
@@ -89,17 +92,19 @@ pub const DEFAULT_TIMEOUT_MS: u64 = 60_000;
 /// `executeTransaction {transaction, wait?, timeoutMs?}`: admits a signed transaction and waits for it.
 ///
 /// Not there in time is no error: the status as it stands. The same bytes again: their status, never a second sale.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct ExecuteTransaction;
 
 impl Method for ExecuteTransaction {
     const NAME: &'static str = "executeTransaction";
+    const SCOPE: Scope = Scope::Submit;
+    const ERRORS: &'static [RpcReason] = RpcReason::OF_ORDERS;
     type Params = ExecuteParams;
     type Result = Status;
 }
 
 /// The params of `executeTransaction`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExecuteParams {
     /// The signed transaction.
@@ -107,36 +112,39 @@ pub struct ExecuteParams {
     /// How far to wait; by default until included, within a JSON-RPC batch until admitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
-    /// How long to wait; by default [`DEFAULT_TIMEOUT_MS`].
+    /// How long to wait; by default 60000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<TimeoutMs>,
 }
 
 /// `executeTransactions {transactions, wait?, timeoutMs?}`: as `executeTransaction` for each, answers in order.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct ExecuteTransactions;
 
 impl Method for ExecuteTransactions {
     const NAME: &'static str = "executeTransactions";
+    const SCOPE: Scope = Scope::Submit;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::Storage];
     type Params = ExecuteManyParams;
     type Result = Vec<Outcome>;
 }
 
 /// The params of `executeTransactions`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExecuteManyParams {
     /// The signed transactions.
+    #[schemars(with = "Vec<TransactionHex>", length(max = MAX_BATCH_TRANSACTIONS))]
     pub transactions: TransactionList,
     /// How far to wait for each; by default until included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
-    /// How long to wait for all of them; by default [`DEFAULT_TIMEOUT_MS`].
+    /// How long to wait for all of them; by default 60000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<TimeoutMs>,
 }
 
-/// At most [`MAX_BATCH_TRANSACTIONS`] transactions.
+/// At most 1000 transactions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<TransactionHex>", into = "Vec<TransactionHex>")]
 pub struct TransactionList(Vec<TransactionHex>);
@@ -170,7 +178,7 @@ impl From<TransactionList> for Vec<TransactionHex> {
 }
 
 /// What became of one of several transactions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Outcome {
     /// It was taken, or known.
@@ -180,17 +188,19 @@ pub enum Outcome {
 }
 
 /// `validateTransaction {transaction}`: what `executeTransaction` would say now, changing nothing.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct ValidateTransaction;
 
 impl Method for ValidateTransaction {
     const NAME: &'static str = "validateTransaction";
+    const SCOPE: Scope = Scope::Submit;
+    const ERRORS: &'static [RpcReason] = RpcReason::OF_ORDERS;
     type Params = ValidateParams;
     type Result = Status;
 }
 
 /// The params of `validateTransaction`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ValidateParams {
     /// The signed transaction.
@@ -198,17 +208,19 @@ pub struct ValidateParams {
 }
 
 /// `getTransaction {txId}`: what became of a transaction, as far as this node knows.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetTransaction;
 
 impl Method for GetTransaction {
     const NAME: &'static str = "getTransaction";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::NotFound, RpcReason::Storage];
     type Params = GetTransactionParams;
     type Result = Status;
 }
 
 /// The params of `getTransaction`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GetTransactionParams {
     /// The transaction's id.
@@ -216,7 +228,7 @@ pub struct GetTransactionParams {
 }
 
 /// The stages a transaction is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TransactionStatus {
     /// Admitted, and in no block of the chain yet.
@@ -234,7 +246,7 @@ pub enum TransactionStatus {
 }
 
 /// What became of a transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// The transaction's id.
@@ -256,7 +268,7 @@ pub struct Status {
 }
 
 /// A change of a transaction's status.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusChange {
     /// The status it changed to.
@@ -275,7 +287,7 @@ pub struct StatusChange {
 }
 
 /// The place of a transaction in a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InBlock {
     /// The block's height.
@@ -287,7 +299,7 @@ pub struct InBlock {
 }
 
 /// Edition numbers of one image, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EditionRange {
     /// The image.
@@ -299,17 +311,19 @@ pub struct EditionRange {
 }
 
 /// `getEdition {image}`: all the chain says of an image.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetEdition;
 
 impl Method for GetEdition {
     const NAME: &'static str = "getEdition";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::Malformed];
     type Params = ImageParams;
     type Result = Edition;
 }
 
 /// What `getEdition` answers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Edition {
     /// The image.
@@ -339,17 +353,19 @@ pub struct Edition {
 }
 
 /// `getAccount {account}`: all the chain says of an account.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetAccount;
 
 impl Method for GetAccount {
     const NAME: &'static str = "getAccount";
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[];
     type Params = AccountParams;
     type Result = Account;
 }
 
 /// The params of a method about one account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountParams {
     /// The account.
@@ -357,7 +373,7 @@ pub struct AccountParams {
 }
 
 /// What `getAccount` answers; an account nobody touched has nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     /// The account.

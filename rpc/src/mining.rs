@@ -6,26 +6,31 @@
 use std::fmt;
 
 use printsy_consensus::Rule;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::error::RpcReason;
 use crate::market::BlockRef;
-use crate::method::Method;
+use crate::method::{Method, Scope};
+use crate::schema::one_of;
 use crate::text::{Address, BlockHex, HashHex, HeaderHex, NonceHex, NumberHex, SignatureHex};
 
 /// `getBlockTemplate {miner}`: a header ready to grind.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct GetBlockTemplate;
 
 impl Method for GetBlockTemplate {
     const NAME: &'static str = "getBlockTemplate";
+    const SCOPE: Scope = Scope::Mine;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::NotAuthorized, RpcReason::Syncing, RpcReason::Storage];
     type Params = GetBlockTemplateParams;
     type Result = Template;
 }
 
 /// The params of `getBlockTemplate`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GetBlockTemplateParams {
     /// The key that will sign the block.
@@ -33,7 +38,7 @@ pub struct GetBlockTemplateParams {
 }
 
 /// What `getBlockTemplate` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Template {
     /// Names the template in `submitBlock`: the id of its header with nonce 0.
@@ -53,11 +58,14 @@ pub struct Template {
 }
 
 /// `submitBlock {templateId, nonce, signature} | {block}`: a block found.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct SubmitBlock;
 
 impl Method for SubmitBlock {
     const NAME: &'static str = "submitBlock";
+    const SCOPE: Scope = Scope::Mine;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::UnknownTemplate, RpcReason::Storage];
+    const POSITIONS: Option<&'static str> = Some("`[templateId, nonce, signature]` or `[block]`");
     type Params = SubmitBlockParams;
     type Result = Submission;
 }
@@ -83,7 +91,7 @@ pub enum SubmitBlockParams {
 }
 
 /// What `submitBlock` answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Submission {
     /// What the node made of it.
@@ -115,7 +123,7 @@ impl Submission {
 }
 
 /// What a node makes of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
     /// It is the tip now.
@@ -133,13 +141,28 @@ pub enum Verdict {
 }
 
 /// The params as an object: all of one form, nothing of the other.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SubmitByName {
+    /// Which template of this node.
     template_id: Option<HashHex>,
+    /// The nonce's bytes as they stand in the header.
     nonce: Option<NonceHex>,
+    /// The miner's signature over the block's id.
     signature: Option<SignatureHex>,
+    /// A whole block's bytes.
     block: Option<BlockHex>,
+}
+
+impl JsonSchema for SubmitBlockParams {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SubmitBlockParams".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let schema = SubmitByName::json_schema(generator);
+        one_of(schema, &[&["templateId", "nonce", "signature"], &["block"]])
+    }
 }
 
 struct SubmitVisitor;

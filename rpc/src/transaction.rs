@@ -3,13 +3,14 @@
 //! Only told: what is executed is always the bytes, so these types are made from a transaction and never
 //! turned back into one.
 
-use printsy_consensus::{Action, Line, Transaction};
+use printsy_consensus::{Action, Line, Transaction, codec};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text::{Address, Amount, HashHex, Hex, SignatureHex};
+use crate::text::{Address, Amount, HashHex, Hex, SignatureHex, TransactionHex};
 
 /// A transaction, field by field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TransactionInfo {
     /// Its id.
@@ -27,7 +28,7 @@ pub struct TransactionInfo {
 }
 
 /// What a transaction asks, with its name in `type`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum ActionInfo {
     /// A cart, bought whole or not at all.
@@ -101,12 +102,18 @@ pub enum ActionInfo {
 }
 
 /// One line of a cart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LineInfo {
     /// Which image.
     pub image: u64,
     /// How many editions of it.
     pub quantity: u32,
+}
+
+impl From<&Transaction> for TransactionHex {
+    fn from(transaction: &Transaction) -> Self {
+        Self::new(codec::encode(transaction)).expect("a transaction is no longer than one may be")
+    }
 }
 
 impl From<&Transaction> for TransactionInfo {

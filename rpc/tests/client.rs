@@ -8,7 +8,10 @@ use jsonrpsee::RpcModule;
 use jsonrpsee::server::{Server, ServerHandle};
 use jsonrpsee::types::ErrorObjectOwned;
 use printsy_rpc::market::{Availability, BlockRef, ImageParams, IsAvailable};
-use printsy_rpc::{Amount, Client, ClientError, ErrorData, Hex, Method, RpcError, RpcReason, parse_params};
+use printsy_rpc::{
+    Amount, Client, ClientError, ErrorData, Hex, Method, RpcError, RpcReason, Scope, parse_params,
+};
+use schemars::JsonSchema;
 
 fn availability(image: u64) -> Availability {
     let tip = BlockRef { height: 3, hash: Hex([7; 32]) };
@@ -130,9 +133,12 @@ async fn another_program_s_answer_is_called_that() {
 
 #[tokio::test]
 async fn an_unknown_method_is_a_refusal() {
+    #[derive(JsonSchema)]
     struct Nonsense;
     impl Method for Nonsense {
         const NAME: &'static str = "nonsense";
+        const SCOPE: Scope = Scope::Read;
+        const ERRORS: &'static [RpcReason] = &[];
         type Params = printsy_rpc::NoParams;
         type Result = u64;
     }

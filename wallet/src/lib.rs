@@ -7,6 +7,7 @@
 //! - [`place`], [`outbox`], [`offline`]: the way of an order, the copies kept of them, an order in three steps
 //! - [`keys`], [`read`], [`watch`]: the other commands; [`run`] leads to each
 //! - [`answer`], [`tell`]: what a command comes to, and the sentences for people
+//! - [`verify`]: proofs, checked without any node
 //!
 //! Data goes to standard output, everything else to standard error; a secret key goes nowhere, and words only where
 //! they are asked for.
@@ -26,4 +27,5 @@ pub mod run;
 pub mod session;
 pub mod signer;
 pub mod tell;
+pub mod verify;
 pub mod watch;

@@ -8,9 +8,11 @@
 use std::collections::BTreeMap;
 
 use crate::check::CheckedTransaction;
-use crate::hash::{Hash, Tag, tagged};
+use crate::hash::Hash;
 use crate::key::PublicKey;
-use crate::state::{Entry, Holding, Miner, Position, StateKey, StateRow, StateView, ViewError};
+use crate::state::{
+    Entry, Holding, Miner, Position, RegisterKind, RegisterStep, StateKey, StateRow, StateView, ViewError,
+};
 use crate::transaction::{Action, Line};
 
 use super::overlay::{Overlay, Staged};
@@ -161,7 +163,8 @@ impl<V: StateView> Effects<'_, V> {
             edition.editions
         );
         edition.last = Some(self.position);
-        edition.register = self.register_step(&edition.register, 0, line.quantity, edition.sold);
+        edition.register =
+            self.register_step(&edition.register, RegisterKind::Purchase, line.quantity, edition.sold);
         self.set(StateKey::Edition(line.image), Some(Entry::Edition(edition)));
         let mut holding = self.keep_holding(line.image)?;
         // Holdings come from the view's storage, which the root does not cover: an absurd one is its damage.
@@ -189,7 +192,8 @@ impl<V: StateView> Effects<'_, V> {
             .and_then(|sum| sum.checked_sub(u64::from(holding.rating)))
             .ok_or_else(|| absurd(image, &holding))?;
         edition.last_review = Some(self.position);
-        edition.register = self.register_step(&edition.register, 1, u32::from(rating), edition.sold);
+        edition.register =
+            self.register_step(&edition.register, RegisterKind::Review, u32::from(rating), edition.sold);
         self.set(StateKey::Edition(image), Some(Entry::Edition(edition)));
         holding.rating = rating;
         self.overlay.diff.holdings.insert((self.sender, image), holding);
@@ -218,20 +222,10 @@ impl<V: StateView> Effects<'_, V> {
         Ok(holding)
     }
 
-    /// `register = H("printsy/register", register, kind u8, sender, value u32, sold u32 after it, position)`.
-    fn register_step(&self, register: &Hash, kind: u8, value: u32, sold: u32) -> Hash {
-        tagged(
-            Tag::Register,
-            &[
-                &register.0,
-                &[kind],
-                &self.sender.0,
-                &value.to_le_bytes(),
-                &sold.to_le_bytes(),
-                &self.position.height.to_le_bytes(),
-                &self.position.index.to_le_bytes(),
-            ],
-        )
+    /// A step of an image's register, by the sender and at this position.
+    fn register_step(&self, register: &Hash, kind: RegisterKind, value: u32, sold: u32) -> Hash {
+        let step = RegisterStep { kind, sender: self.sender, value, sold, position: self.position };
+        step.after(register)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `printsyd` does with the datadir of a node that is stopped: one file for each command.
 //!
-//! Each opens the datadir under its lock, so that no node runs on it meanwhile, and ends with the exit codes of
+//! Each but `tokens` opens the datadir under its lock, so that no node runs on it meanwhile, and ends with the exit codes of
 //! [`crate::exit`]. What they do to the chain is the ledger's; here is what people type and see. Reports go to
 //! standard output, everything else to standard error.
 
@@ -11,6 +11,7 @@ mod other_node;
 pub mod reindex;
 pub mod replay;
 pub mod resolve;
+pub mod tokens;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -14,6 +14,9 @@ pub(super) const DEFAULT_LOG_FILTER: &str = "info,libp2p_gossipsub=error,libp2p_
 /// The most connections from others that can be configured: each costs a file and some 100 kB.
 pub(super) const MOST_INBOUND: u64 = 10_000;
 
+/// The most calls a second that can be configured.
+pub(super) const MOST_RATE: u64 = 1_000_000;
+
 /// How many MiB must be free when nobody says: minutes of full blocks, the index's redo file and sled's own needs.
 pub(super) const DEFAULT_MIN_FREE_MIB: u64 = 512;
 
@@ -142,6 +145,72 @@ pub static RPC_LISTEN: Key = Key {
     about: "Where JSON-RPC, health checks and metrics are served, on one port.",
 };
 
+/// rpc.hosts
+pub static RPC_HOSTS: Key = Key {
+    name: "rpc.hosts",
+    flag: None,
+    shape: Shape::Texts,
+    expects: "names of hosts like shop.example",
+    default: Some("[]"),
+    example: "",
+    about: "Names, besides localhost, under which a proxy or a tunnel calls a server that listens on the loopback.",
+};
+
+/// rpc.cors_origins
+pub static RPC_CORS_ORIGINS: Key = Key {
+    name: "rpc.cors_origins",
+    flag: None,
+    shape: Shape::Texts,
+    expects: "origins like https://shop.example",
+    default: Some("[]"),
+    example: "",
+    about: "Origins whose pages may call from a browser and read the answers.",
+};
+
+/// rpc.require_token
+pub static RPC_REQUIRE_TOKEN: Key = Key {
+    name: "rpc.require_token",
+    flag: None,
+    shape: Shape::Texts,
+    expects: "some of read, submit, mine, admin",
+    default: Some("[]"),
+    example: "",
+    about: "What asks for a token (printsyd tokens) or the cookie; admin does anyway.",
+};
+
+/// rpc.rate_limit
+pub static RPC_RATE: Key = Key {
+    name: "rpc.rate_limit",
+    flag: None,
+    shape: Shape::Whole,
+    expects: "a whole number from 0 to 1000000",
+    default: Some("1000"),
+    example: "",
+    about: "How many calls a second one address or token may make; 0: any number.",
+};
+
+/// rpc.rate_limit_local
+pub static RPC_LOCAL_RATE: Key = Key {
+    name: "rpc.rate_limit_local",
+    flag: None,
+    shape: Shape::Whole,
+    expects: "a whole number from 0 to 1000000",
+    default: Some("0"),
+    example: "",
+    about: "The same for callers on the node's own machine; 0: any number.",
+};
+
+/// rpc.behind_proxy
+pub static RPC_BEHIND_PROXY: Key = Key {
+    name: "rpc.behind_proxy",
+    flag: None,
+    shape: Shape::Switch,
+    expects: "true or false",
+    default: Some("false"),
+    example: "",
+    about: "Whether all callers come through a proxy, which names each in X-Forwarded-For.",
+};
+
 /// mining.enabled
 pub static MINING_ENABLED: Key = Key {
     name: "mining.enabled",
@@ -253,13 +322,19 @@ pub static LOG_FORMAT: Key = Key {
 };
 
 /// Every key, in the order of the file that `init` writes; a section's keys stand together.
-pub static KEYS: [&Key; 16] = [
+pub static KEYS: [&Key; 22] = [
     &LISTEN,
     &BOOTNODES,
     &GENESIS,
     &TARGET_OUTBOUND,
     &MAX_INBOUND,
     &RPC_LISTEN,
+    &RPC_HOSTS,
+    &RPC_CORS_ORIGINS,
+    &RPC_REQUIRE_TOKEN,
+    &RPC_RATE,
+    &RPC_LOCAL_RATE,
+    &RPC_BEHIND_PROXY,
     &MINING_ENABLED,
     &MINING_KEY,
     &THREADS,

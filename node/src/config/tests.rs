@@ -31,7 +31,7 @@ fn nothing_given_is_the_defaults() {
     assert_eq!(config.datadir, Some(PathBuf::from("/home/op/.local/share/printsy/node")));
     assert_eq!(config.network.listen, [DEFAULT_LISTEN]);
     assert_eq!(config.network.bootnodes, [""; 0]);
-    assert_eq!(config.rpc_listen.to_string(), DEFAULT_RPC_LISTEN);
+    assert_eq!(config.rpc.listen.to_string(), DEFAULT_RPC_LISTEN);
     assert_eq!(config.mining, None);
     assert_eq!((config.min_free_bytes, config.on_conflict), (512 << 20, OnConflict::Stay));
     assert_eq!(config.log, LogConfig { filter: keys::DEFAULT_LOG_FILTER.into(), format: LogFormat::Text });
@@ -79,7 +79,7 @@ fn flag_beats_variable_beats_file_beats_default() {
     let text = "[rpc]\nlisten = \"127.0.0.1:1\"";
     let variables = [("PRINTSY_RPC__LISTEN", "127.0.0.1:2")];
     let flag = RunArgs { rpc_listen: Some("127.0.0.1:3".into()), ..RunArgs::default() };
-    let port = |config: Config| config.rpc_listen.port();
+    let port = |config: Config| config.rpc.listen.port();
     assert_eq!(port(resolve(&RunArgs::default(), &[], "").unwrap()), 8645);
     assert_eq!(port(resolve(&RunArgs::default(), &[], text).unwrap()), 1);
     assert_eq!(port(resolve(&RunArgs::default(), &variables, text).unwrap()), 2);
@@ -283,4 +283,38 @@ fn the_default_datadir_follows_the_specification_of_its_variables() {
     assert_eq!(of(&[("HOME", "")]), None);
     let error = Config::resolve(&RunArgs::default(), &environment(&[("HOME", "")]), None).unwrap_err();
     assert!(error.to_string().contains("--datadir"), "{error}");
+}
+
+#[test]
+fn who_may_call_is_read_word_by_word() {
+    let text = "[rpc]\nrequire_token = [\"submit\", \"read\"]\ncors_origins = [\"https://shop.example\"]\n\
+                hosts = [\"shop.example\"]\nrate_limit = 5\nrate_limit_local = 7\nbehind_proxy = true";
+    let rpc = resolve(&RunArgs::default(), &[], text).unwrap().rpc;
+    assert_eq!(crate::tokens::scope_list(&rpc.require_token), "read,submit");
+    assert_eq!((rpc.rate, rpc.local_rate, rpc.behind_proxy), (5, 7, true));
+    assert_eq!(
+        (rpc.cors_origins, rpc.hosts),
+        (vec!["https://shop.example".into()], vec!["shop.example".into()])
+    );
+    for (key, value) in [
+        ("require_token", r#"["write"]"#),
+        ("cors_origins", r#"["*"]"#),
+        ("cors_origins", r#"["https://shop.example/"]"#),
+        ("cors_origins", r#"["ftp://shop.example"]"#),
+        ("hosts", r#"["a b"]"#),
+        ("rate_limit", "1000001"),
+    ] {
+        let error = refused(&format!("[rpc]\n{key} = {value}"));
+        assert!(error.contains(&format!("rpc.{key}: expected")), "{error}");
+    }
+}
+
+#[test]
+fn a_secret_that_stands_where_a_file_is_named_is_refused_and_not_repeated() {
+    let secret = "5c".repeat(32);
+    for place in [vec![("PRINTSY_MINING__KEY", secret.as_str())], Vec::new()] {
+        let text = if place.is_empty() { format!("[mining]\nkey = \"{secret}\"") } else { String::new() };
+        let error = resolve(&RunArgs::default(), &place, &text).unwrap_err().to_string();
+        assert!(error.contains("a secret itself") && !error.contains(&secret), "{error}");
+    }
 }

@@ -41,6 +41,9 @@ impl Layers {
     /// The source of a key of the chain, given for `key`.
     pub(super) fn key_source(&self, key: &'static Key) -> Result<Option<KeySource>, ConfigError> {
         let Some((given, text)) = self.text(key) else { return Ok(None) };
+        if is_secret(text) {
+            return Err(bad(key, given, "a secret itself, which belongs into a file of mode 0600"));
+        }
         match KeySource::parse(text).map_err(|_| bad(key, given, text))? {
             KeySource::File(path) => Ok(Some(KeySource::File(beside(&given.place, &path)))),
             development @ KeySource::Development(_) => Ok(Some(development)),
@@ -55,6 +58,18 @@ impl Layers {
             Some(address) => Err(bad(key, given, address)),
             None => Ok(Some(addresses.clone())),
         }
+    }
+
+    /// The texts given for `key`, each read by `read`.
+    pub(super) fn texts_parsed<T>(
+        &self,
+        key: &'static Key,
+        read: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, ConfigError> {
+        let Some(given) = self.get(key) else { return Ok(None) };
+        let Value::Texts(texts) = &given.value else { unreachable!("the shape was checked") };
+        let parsed = texts.iter().map(|text| read(text).ok_or_else(|| bad(key, given, text)));
+        parsed.collect::<Result<_, _>>().map(Some)
     }
 
     /// The number given for `key`, from `least` to `most`.
@@ -111,6 +126,12 @@ fn bad(key: &'static Key, given: &Given, got: &str) -> ConfigError {
 /// As much of a text as an error shows.
 fn quoted(text: &str) -> String {
     format!("{:?}", text.chars().take(100).collect::<String>())
+}
+
+/// Whether a text looks like a secret key rather than the name of where one is: it is then repeated nowhere.
+fn is_secret(text: &str) -> bool {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A relative path of a file lies in the file's folder; any other in the process's.

@@ -1,4 +1,4 @@
-//! `getChain`, `getParams`, `getPeers`, `getMiners`, `getMempool`: where this node and its network stand.
+//! `getChain`, `getParams`, `getPeers`, `getMiners`, `getMempool`, `getSupply`: where this node and its network stand.
 //!
 //! All of it is read from memory but the headers that shares and the final block's hash are counted from. Numbers of one
 //! answer are of one snapshot.
@@ -10,13 +10,14 @@ use printsy_consensus::{PublicKey, Target};
 use printsy_ledger::{LedgerError, MAX_TRANSACTIONS, Moment, Reader};
 use printsy_p2p::{Direction as Side, PeerInfo};
 use printsy_rpc::chain::{
-    Chain, Direction, GetChain, GetMempool, GetMempoolParams, GetMiners, GetParams, GetPeers, Mempool,
-    MempoolSize, MinerInfo, NetworkParams, Peer, Sync, SyncState, Tip,
+    Chain, Direction, GetChain, GetMempool, GetMempoolParams, GetMiners, GetParams, GetPeers, GetSupply,
+    Mempool, MempoolSize, MinerInfo, NetworkParams, Peer, Supply, Sync, SyncState, Tip,
 };
 use printsy_rpc::market::BlockRef;
-use printsy_rpc::{Address, HashHex, NoParams, RpcError};
+use printsy_rpc::{Address, Amount, HashHex, NoParams, RpcError};
 
 use super::context::Context;
+use super::market::tip_of;
 use super::methods::{Caller, Serve};
 use crate::core::SyncState as Following;
 
@@ -162,5 +163,18 @@ impl Serve for GetMempool {
         let mut ids: Vec<HashHex> = waiting.iter().map(|order| order.txid().into()).collect();
         ids.sort_unstable();
         Ok(Mempool { transactions: count(ids.len()), bytes: count(bytes), tx_ids: Some(ids) })
+    }
+}
+
+impl Serve for GetSupply {
+    async fn answer(context: Arc<Context>, _: NoParams, _: Caller) -> Result<Supply, RpcError> {
+        let snapshot = context.node.reader().snapshot();
+        let supply = snapshot.supply();
+        Ok(Supply {
+            issued: Amount(supply.issued),
+            redeemed: Amount(supply.redeemed),
+            outstanding: Amount(supply.issued.saturating_sub(supply.redeemed)),
+            tip: tip_of(&snapshot),
+        })
     }
 }

@@ -15,10 +15,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::ServerOptions;
+use super::access::Access;
 use super::admin::Generator;
 use super::errors;
-use super::limits::{MAX_SUBSCRIPTIONS, MAX_WATCHED_IMAGES_IN_ALL};
+use super::limits::{MAX_SUBSCRIPTIONS, MAX_WATCHED_IMAGES_IN_ALL, PROOFS_AT_ONCE};
 use crate::handle::NodeHandle;
+use crate::logging::LogControl;
 
 /// What the methods share.
 pub(super) struct Context {
@@ -32,6 +34,10 @@ pub(super) struct Context {
     pub(super) watched_images: Arc<Semaphore>,
     /// How long a notification waits for its reader.
     pub(super) reader_patience: Duration,
+    pub(super) access: Arc<Access>,
+    pub(super) logs: Option<LogControl>,
+    /// Places for proofs that are being made.
+    pub(super) proofs: Semaphore,
     tips: watch::Sender<Hash>,
     /// The last trouble with the storage that was logged: the same is not logged at every call.
     trouble: Mutex<String>,
@@ -40,7 +46,12 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(node: NodeHandle, options: &ServerOptions, stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        node: NodeHandle,
+        options: &ServerOptions,
+        access: Arc<Access>,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         let tip = node.reader().snapshot().tip.id();
         Self {
             node,
@@ -50,6 +61,9 @@ impl Context {
             subscriptions: Arc::new(Semaphore::new(MAX_SUBSCRIPTIONS)),
             watched_images: Arc::new(Semaphore::new(MAX_WATCHED_IMAGES_IN_ALL)),
             reader_patience: options.reader_patience,
+            access,
+            logs: options.logs.clone(),
+            proofs: Semaphore::new(PROOFS_AT_ONCE),
             tips: watch::Sender::new(tip),
             trouble: Mutex::default(),
             sync_began: Mutex::default(),

@@ -5,13 +5,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{RawQuery, State};
+use axum::extract::{Extension, RawQuery, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
+use printsy_rpc::{RpcReason, Scope};
 use prometheus_client::encoding::text::encode;
 use serde::Serialize;
 
+use super::access::Visitor;
 use super::context::Context;
 use super::http::Front;
 use crate::core::{MAX_INDEX_LAG_ROWS, SyncState};
@@ -49,7 +51,14 @@ pub(super) async fn ready(State(front): State<Arc<Front>>, RawQuery(query): RawQ
 }
 
 /// `/metrics`: for Prometheus.
-pub(super) async fn metrics(State(front): State<Arc<Front>>) -> Response {
+pub(super) async fn metrics(State(front): State<Arc<Front>>, visitor: Extension<Visitor>) -> Response {
+    if let Err(error) = front.context.access.admit(&visitor, Scope::Read) {
+        let status = match error.reason() {
+            Some(RpcReason::RateLimited) => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        return (status, [(WWW_AUTHENTICATE, "Bearer")], format!("{error}\n")).into_response();
+    }
     let mut text = String::new();
     match encode(&mut text, &front.registry) {
         Ok(()) => ([(CONTENT_TYPE, METRICS_TYPE)], text).into_response(),

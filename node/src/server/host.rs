@@ -1,9 +1,9 @@
-//! Whose pages may call a server that has no password: the answer to DNS rebinding.
+//! Whose pages may call a server: the answer to DNS rebinding, and CORS for the origins that the operator names.
 //!
 //! A browser tells which name a page believes it talks to (`Host`) and where the page came from (`Origin`). A
 //! server bound to the loopback is called by its own machine alone, so both must name it: a foreign name that
 //! resolves to 127.0.0.1 is an attack. WebSockets know no same-origin policy, so `Origin` is looked at wherever
-//! the server is bound. There is no CORS: no page of another origin ever reads an answer.
+//! the server is bound. No page of another origin reads an answer, but of those that the operator named (`cors`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -11,18 +11,32 @@ use std::sync::Arc;
 use axum::http::header::{HOST, HeaderName, ORIGIN};
 use axum::http::{HeaderMap, Uri};
 
+use super::cors::CrossOrigin;
+
 /// The names under which callers may know this server.
 #[derive(Clone, Debug)]
 pub(super) struct Hosts {
     /// `None`: any name.
     names: Option<Arc<[String]>>,
+    /// Origins whose pages may read the answers.
+    origins: Arc<[String]>,
 }
 
 impl Hosts {
     /// The names of a server bound to `ip`: for the loopback its own and `configured`, else any.
-    pub(super) fn new(ip: IpAddr, configured: &[String]) -> Self {
+    pub(super) fn new(ip: IpAddr, configured: &[String], origins: &[String]) -> Self {
         let names = configured.iter().map(|name| host_of(name).to_ascii_lowercase()).collect();
-        Self { names: ip.is_loopback().then_some(names) }
+        Self { names: ip.is_loopback().then_some(names), origins: origins.into() }
+    }
+
+    /// The origin of a page that may read the answer although it comes from elsewhere.
+    pub(super) fn cross_origin(&self, headers: &HeaderMap) -> Option<CrossOrigin> {
+        let origin = single(headers, &ORIGIN).filter(|origin| self.names_origin(origin))?;
+        CrossOrigin::new(origin)
+    }
+
+    fn names_origin(&self, origin: &str) -> bool {
+        self.origins.iter().any(|named| named.eq_ignore_ascii_case(origin))
     }
 
     /// Whether a request may be answered.
@@ -42,13 +56,16 @@ impl Hosts {
         is_loopback || host.eq_ignore_ascii_case("localhost") || names.contains(&host.to_ascii_lowercase())
     }
 
-    /// No page, a page of this machine where the server is the machine's own, or a page of this very server.
+    /// No page, a page of an origin that the operator named, a page of this machine where the server is the machine's own, or a page of this very server.
     fn allow_origin(&self, host: &str, headers: &HeaderMap) -> bool {
         if !headers.contains_key(ORIGIN) {
             return true;
         }
-        let origin = single(headers, &ORIGIN).and_then(|origin| origin.split_once("://"));
-        let Some((_, origin)) = origin else { return false };
+        let Some(whole) = single(headers, &ORIGIN) else { return false };
+        if self.names_origin(whole) {
+            return true;
+        }
+        let Some((_, origin)) = whole.split_once("://") else { return false };
         origin.eq_ignore_ascii_case(host) || (self.names.is_some() && self.knows(origin))
     }
 }
@@ -86,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_loopback_server_answers_to_its_own_names_alone() {
-        let hosts = Hosts::new("127.0.0.1".parse().unwrap(), &["Shop.local:80".to_owned()]);
+        let hosts = Hosts::new("127.0.0.1".parse().unwrap(), &["Shop.local:80".to_owned()], &[]);
         for host in ["localhost", "LOCALHOST:8645", "127.0.0.1:8645", "127.1.2.3", "[::1]:8645", "shop.local"]
         {
             assert!(allowed(&hosts, host, None), "{host}");
@@ -100,11 +117,18 @@ mod tests {
 
     #[test]
     fn a_page_of_another_origin_calls_nobody() {
-        let own = Hosts::new("::1".parse().unwrap(), &[]);
+        let own = Hosts::new("::1".parse().unwrap(), &[], &["https://shop.example".to_owned()]);
         assert!(allowed(&own, "localhost:8645", Some("http://localhost:3000")));
         assert!(!allowed(&own, "localhost:8645", Some("https://evil.example")));
         assert!(!allowed(&own, "localhost:8645", Some("null")));
-        let open = Hosts::new("0.0.0.0".parse().unwrap(), &[]);
+        assert!(allowed(&own, "localhost:8645", Some("https://shop.example")));
+        assert!(
+            !allowed(&own, "localhost:8645", Some("http://shop.example")),
+            "the scheme is part of an origin"
+        );
+        assert!(!allowed(&own, "localhost:8645", Some("https://shop.example.evil")));
+        assert!(!allowed(&own, "evil.example", Some("https://shop.example")), "the host must still be ours");
+        let open = Hosts::new("0.0.0.0".parse().unwrap(), &[], &[]);
         assert!(allowed(&open, "node.example:8645", None));
         assert!(allowed(&open, "node.example:8645", Some("http://node.example:8645")));
         assert!(!allowed(&open, "node.example:8645", Some("http://localhost")));

@@ -20,6 +20,10 @@ pub(super) const WEBSOCKET_BYTES: u32 = 4 << 20;
 pub(super) const CALLS_PER_WEBSOCKET: usize = 64;
 /// After how long a session with too many calls may try again, ms.
 pub(super) const CALLS_RETRY_MS: u64 = 1_000;
+/// How many callers' rates are remembered: only those that called within the last second or so; 8 MiB at the most.
+pub(super) const MAX_RATED_CALLERS: usize = 65_536;
+/// How many proofs are made at once; others wait. Each may hold the changes of 64 MiB of blocks, and keeps a core busy.
+pub(super) const PROOFS_AT_ONCE: usize = 2;
 /// How many answers and notifications wait for a slow reader of a WebSocket before calls and subscriptions wait too.
 pub(super) const WEBSOCKET_ANSWERS: u32 = 16;
 /// The most subscriptions of one WebSocket session; one more is refused as `rateLimited`.

@@ -22,15 +22,21 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tower::Service;
 
+use super::access::Visitor;
 use super::context::stopped;
 use super::host::Hosts;
 use super::http::Front;
 use super::limits::{ACCEPT_PAUSE, HEADER_BYTES, HEADER_TIME, WRITE_TIME};
 use super::patience::Patient;
 
-/// Where a request came from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Remote(pub(super) SocketAddr);
+/// What is looked at before a request is let in.
+#[derive(Clone, Debug)]
+pub(super) struct Door {
+    /// Under which names the server is called, and whose pages may call it.
+    pub(super) hosts: Hosts,
+    /// Whether a proxy stands before it.
+    pub(super) behind_proxy: bool,
+}
 
 /// Keeps a connection counted; only ever held.
 #[derive(Clone, Debug)]
@@ -42,7 +48,7 @@ struct Counted {
 pub(super) async fn run(
     listener: TcpListener,
     front: Arc<Front>,
-    hosts: Hosts,
+    door: Door,
     max_connections: usize,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -56,8 +62,8 @@ pub(super) async fn run(
             (socket, remote, permit) = accept(&listener, &places) => {
                 let connection = Connection {
                     router: router.clone(),
-                    hosts: hosts.clone(),
-                    remote: Remote(remote),
+                    door: door.clone(),
+                    remote,
                     counted: Counted { _permit: Arc::new(permit) },
                 };
                 connections.spawn(connection.serve(socket, stopping.clone()));
@@ -89,8 +95,8 @@ async fn accept(
 #[derive(Clone)]
 struct Connection {
     router: Router,
-    hosts: Hosts,
-    remote: Remote,
+    door: Door,
+    remote: SocketAddr,
     counted: Counted,
 }
 
@@ -98,7 +104,7 @@ impl Connection {
     async fn serve(self, socket: TcpStream, mut stopping: watch::Receiver<bool>) {
         // Only a hint: without it answers are a little later.
         let _ = socket.set_nodelay(true);
-        let remote = self.remote.0;
+        let remote = self.remote;
         let service = service_fn(move |request| self.clone().answer(request));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -120,14 +126,21 @@ impl Connection {
     }
 
     async fn answer(mut self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        if !self.hosts.allow(request.uri(), request.headers()) {
+        if !self.door.hosts.allow(request.uri(), request.headers()) {
             let sentence = "this server does not answer to that host or origin\n";
             let mut response = Response::new(Body::from(sentence));
             *response.status_mut() = StatusCode::FORBIDDEN;
             return Ok(response);
         }
-        request.extensions_mut().insert(self.remote);
+        let readers = self.door.hosts.cross_origin(request.headers());
+        if let Some(preflight) = readers.as_ref().and_then(|readers| readers.preflight(&request)) {
+            return Ok(preflight);
+        }
+        let visitor = Visitor::of(self.remote, self.door.behind_proxy, request.headers_mut());
+        request.extensions_mut().insert(visitor);
         request.extensions_mut().insert(self.counted);
-        self.router.call(request).await
+        let mut response = self.router.call(request).await?;
+        readers.inspect(|readers| readers.allow(&mut response));
+        Ok(response)
     }
 }

@@ -5,7 +5,6 @@
 //! change no state but through the core, which lives on another thread.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -13,26 +12,28 @@ use futures::FutureExt;
 use jsonrpsee::RpcModule;
 use jsonrpsee::server::{Extensions, RegisterMethodError};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
-use printsy_rpc::admin::{GenerateBlocks, SetClock};
+use printsy_rpc::admin::{AddPeer, Ban, GenerateBlocks, ListBanned, SetClock, SetLogLevel, Stop, Unban};
 use printsy_rpc::block::{GetBlock, GetHeader};
-use printsy_rpc::chain::{GetChain, GetMempool, GetMiners, GetParams, GetPeers};
+use printsy_rpc::chain::{GetChain, GetMempool, GetMiners, GetParams, GetPeers, GetSupply};
 use printsy_rpc::history::{GetHistory, GetHoldings, GetOwners, GetReviews};
 use printsy_rpc::market::{
     ExecuteTransaction, ExecuteTransactions, GetAccount, GetEdition, GetTransaction, IsAvailable,
     ValidateTransaction,
 };
 use printsy_rpc::mining::{GetBlockTemplate, SubmitBlock};
+use printsy_rpc::openrpc::Discover;
+use printsy_rpc::proof::{GetInclusionProof, GetProof};
 use printsy_rpc::{Method, RpcError, parse_params};
 
+use super::access::Visitor;
 use super::context::Context;
 use super::gate::InBatch;
-use super::listen::Remote;
 
 /// Who calls, and how.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
-    /// From where; unknown only within tests.
-    pub(super) remote: Option<SocketAddr>,
+    /// From where, and what it shows.
+    pub(super) visitor: Visitor,
     /// Whether the call is one of a batch.
     pub(super) in_batch: bool,
 }
@@ -40,7 +41,7 @@ pub(super) struct Caller {
 impl Caller {
     fn of(extensions: &Extensions) -> Self {
         Self {
-            remote: extensions.get::<Remote>().map(|remote| remote.0),
+            visitor: extensions.get::<Visitor>().copied().unwrap_or_else(Visitor::within),
             in_batch: extensions.get::<InBatch>().is_some(),
         }
     }
@@ -70,6 +71,8 @@ pub(super) fn all(context: Arc<Context>) -> Result<RpcModule<Context>, RegisterM
     register::<GetHoldings>(&mut module)?;
     register::<GetHistory>(&mut module)?;
     register::<GetReviews>(&mut module)?;
+    register::<GetProof>(&mut module)?;
+    register::<GetInclusionProof>(&mut module)?;
     register::<GetChain>(&mut module)?;
     register::<GetHeader>(&mut module)?;
     register::<GetBlock>(&mut module)?;
@@ -77,8 +80,16 @@ pub(super) fn all(context: Arc<Context>) -> Result<RpcModule<Context>, RegisterM
     register::<GetPeers>(&mut module)?;
     register::<GetMiners>(&mut module)?;
     register::<GetMempool>(&mut module)?;
+    register::<GetSupply>(&mut module)?;
+    register::<Discover>(&mut module)?;
     register::<GetBlockTemplate>(&mut module)?;
     register::<SubmitBlock>(&mut module)?;
+    register::<AddPeer>(&mut module)?;
+    register::<Ban>(&mut module)?;
+    register::<Unban>(&mut module)?;
+    register::<ListBanned>(&mut module)?;
+    register::<Stop>(&mut module)?;
+    register::<SetLogLevel>(&mut module)?;
     register::<GenerateBlocks>(&mut module)?;
     register::<SetClock>(&mut module)?;
     Ok(module)
@@ -100,6 +111,7 @@ async fn run<M: Serve>(
     caller: Caller,
 ) -> Result<M::Result, RpcError> {
     let answer = async {
+        context.access.admit(&caller.visitor, M::SCOPE)?;
         let read = parse_params::<M>(params.as_str())?;
         // The text is as large as the body: it is not kept while the call waits.
         drop(params);
@@ -116,7 +128,8 @@ async fn run<M: Serve>(
 
 #[cfg(test)]
 mod tests {
-    use printsy_rpc::{METHODS, NoParams};
+    use printsy_rpc::{METHODS, NoParams, RpcReason, Scope};
+    use schemars::JsonSchema;
     use tokio::sync::watch;
 
     use super::*;
@@ -124,13 +137,18 @@ mod tests {
     use crate::clock::Clock;
     use crate::node::{Node, NodeOptions};
     use crate::server::ServerOptions;
+    use crate::server::access::Access;
     use crate::storage::Storage;
+    use crate::tokens::Tokens;
 
     /// A method whose handler panics.
+    #[derive(JsonSchema)]
     struct Panics;
 
     impl Method for Panics {
         const NAME: &'static str = "panics";
+        const SCOPE: Scope = Scope::Read;
+        const ERRORS: &'static [RpcReason] = &[];
         type Params = NoParams;
         type Result = ();
     }
@@ -155,7 +173,8 @@ mod tests {
             on_conflict: OnConflict::Stay,
         };
         let node = Node::start(node).await.unwrap();
-        let context = Context::new(node.handle().clone(), &options, watch::channel(false).1);
+        let access = Arc::new(Access::new(&options.access, Tokens::default(), true));
+        let context = Context::new(node.handle().clone(), &options, access, watch::channel(false).1);
         (node, Arc::new(context))
     }
 
@@ -164,7 +183,7 @@ mod tests {
         let (node, context) = context().await;
         let module = all(context).unwrap();
         let mut served: Vec<&str> = module.method_names().collect();
-        let mut promised = METHODS.to_vec();
+        let mut promised = METHODS.map(|method| method.name).to_vec();
         served.sort_unstable();
         promised.sort_unstable();
         assert_eq!(served, promised);

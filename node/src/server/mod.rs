@@ -5,15 +5,19 @@
 //!
 //! - `subscriptions`: what WebSocket sessions are told as it happens
 //! - `listen`: connections; `patience`: how long they may take to read; `host`: whose pages may call; `http`: the routes; `body`, `gate`: bounds on calls
+//! - `access`: who may call what, and how often
 //! - `methods`: how a method is read, run and answered; `context`: what the methods share
-//! - `market`, `orders`, `status`: images and orders; `chain`, `block`: the chain; `mining`, `admin`: blocks
+//! - `market`, `orders`, `status`: images and orders; `chain`, `block`: the chain; `proof`: proofs; `mining`, `admin`:
+//!   blocks; `operate`: the node itself
 //! - `errors`: refusals as the interface tells them; `health`: `/livez`, `/readyz`, `/metrics`
 
+mod access;
 mod admin;
 mod block;
 mod body;
 mod chain;
 mod context;
+mod cors;
 mod errors;
 mod gate;
 mod health;
@@ -25,8 +29,10 @@ mod listen;
 mod market;
 mod methods;
 mod mining;
+mod operate;
 mod orders;
 mod patience;
+mod proof;
 mod status;
 mod subscriptions;
 
@@ -42,11 +48,16 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::exit::Failure;
 use crate::handle::NodeHandle;
+use crate::logging::LogControl;
+use crate::tokens::Tokens;
+use access::Access;
 use context::Context;
 use host::Hosts;
 use http::Front;
 
+pub use access::{AccessOptions, DEFAULT_RATE};
 pub use limits::{MAX_BATCH, MAX_CONNECTIONS};
 
 /// How the server is to be.
@@ -56,6 +67,12 @@ pub struct ServerOptions {
     pub listen: SocketAddr,
     /// Names besides the loopback's under which callers may know a server that is bound to the loopback.
     pub hosts: Vec<String>,
+    /// Origins whose pages may call and read the answers (CORS), such as `https://shop.example`.
+    pub cors_origins: Vec<String>,
+    /// Who may call what, and how often.
+    pub access: AccessOptions,
+    /// The process's log, for `setLogLevel`; none where the log is not this node's own.
+    pub logs: Option<LogControl>,
     /// The largest body of a request, in bytes.
     pub max_body_bytes: u32,
     /// The most calls of one JSON-RPC batch.
@@ -77,6 +94,9 @@ impl ServerOptions {
         Self {
             listen,
             hosts: Vec::new(),
+            cors_origins: Vec::new(),
+            access: AccessOptions::default(),
+            logs: None,
             max_body_bytes: limits::request_bytes(params),
             max_batch: MAX_BATCH,
             max_connections: MAX_CONNECTIONS,
@@ -104,6 +124,9 @@ pub enum ServerError {
         /// The system's words.
         source: std::io::Error,
     },
+    /// The file of tokens cannot be read, or is none.
+    #[error(transparent)]
+    Tokens(Failure),
     /// Two methods of one name: our mistake, found when the server is put together.
     #[error("cannot register the methods: {0}")]
     Methods(#[from] RegisterMethodError),
@@ -158,14 +181,21 @@ pub async fn serve(
     let listener = TcpListener::bind(address).await.map_err(|source| refused(address, source))?;
     let address = listener.local_addr().map_err(|source| refused(address, source))?;
     let (stop, stopping) = watch::channel(false);
-    let hosts = Hosts::new(address.ip(), &options.hosts);
+    let hosts = Hosts::new(address.ip(), &options.hosts, &options.cors_origins);
+    let tokens = match &options.access.tokens_in {
+        Some(folder) => Tokens::load(folder).map_err(ServerError::Tokens)?,
+        None => Tokens::default(),
+    };
+    let access = Arc::new(Access::new(&options.access, tokens, node.params().is_development()));
     let max_connections = options.max_connections;
-    let context = Arc::new(Context::new(node, &options, stopping.clone()));
+    let context = Arc::new(Context::new(node, &options, access.clone(), stopping.clone()));
+    let door = listen::Door { hosts, behind_proxy: options.access.behind_proxy };
     let front = Front::new(context.clone(), &options, registry)?;
     let task = tokio::spawn(async move {
         tokio::select! {
-            () = listen::run(listener, front, hosts, max_connections, stopping) => {}
+            () = listen::run(listener, front, door, max_connections, stopping) => {}
             () = context.follow_tip() => {}
+            () = access.follow_tokens() => {}
         }
     });
     tracing::info!(%address, "serving");

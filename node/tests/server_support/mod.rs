@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use printsy_consensus::Genesis;
 use printsy_node::clock::Clock;
+use printsy_node::datadir::{Datadir, GivenGenesis};
 use printsy_node::node::{MiningOptions, Node, NodeOptions};
 use printsy_node::server::ServerOptions;
 use printsy_node::storage::Storage;
@@ -74,6 +75,27 @@ async fn start(
         on_conflict: OnConflict::Stay,
     };
     Node::start(options).await.unwrap()
+}
+
+/// A node in a folder, on a disk that has less room than the node asks for.
+pub async fn with_little_room(genesis: &Arc<Genesis>, folder: &std::path::Path) -> Node {
+    let given =
+        GivenGenesis { genesis: (**genesis).clone(), text: genesis.to_json(), from: "a test".to_owned() };
+    let (datadir, _) = Datadir::open(folder, Some(given)).unwrap();
+    let options = NodeOptions {
+        genesis: genesis.clone(),
+        storage: Storage::Datadir(folder.to_owned()),
+        network: None,
+        mining: None,
+        server: Some(ServerOptions::new("127.0.0.1:0".parse().unwrap(), genesis.params())),
+        clock: Clock::default(),
+        guard: Some(datadir.guard(u64::MAX / 4).unwrap()),
+        on_conflict: OnConflict::Stay,
+    };
+    let node = Node::start(options).await.unwrap();
+    // The folder outlives the node, and no other process wants it.
+    drop(datadir);
+    node
 }
 
 /// Where a node serves.

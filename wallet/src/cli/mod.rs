@@ -14,7 +14,7 @@ pub mod text;
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use printsy_rpc::HashHex;
 use printsy_rpc::history::{Cursor, HoldingsCursor};
 
@@ -69,9 +69,25 @@ pub enum Command {
     Tx(TxCommand),
     /// The orders sent from here, as they are kept.
     Orders,
+    /// Check a proof (getProof, getInclusionProof) without asking any node.
+    Verify(VerifyArgs),
     /// Everything that asks a node.
     #[command(flatten)]
     Node(NodeCommand),
+}
+
+/// Which proof, and what is known from elsewhere.
+#[derive(Clone, Debug, Args)]
+pub struct VerifyArgs {
+    /// The proof as a node answered it; `-` for standard input.
+    #[arg(value_name = "FILE|-")]
+    pub proof: String,
+    /// The network it must be of: its genesis.json, or the id of its block 0. Without it the proof says which.
+    #[arg(long, value_name = "FILE|HASH")]
+    pub genesis: Option<String>,
+    /// A block known to be on the chain, by its id; may be repeated. The proof must then be against these.
+    #[arg(long, value_name = "HASH", value_parser = HashHex::from_str)]
+    pub block: Vec<HashHex>,
 }
 
 /// What is asked of a node.

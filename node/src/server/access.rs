@@ -1,0 +1,174 @@
+//! Who may call what, and how often: the one question that each call is put before it is read.
+//!
+//! A caller is nobody in particular, the holder of this run's cookie, or of a lasting token. `admin` always asks for one
+//! of the two, but for a caller on the node's own machine on a development network; the operator says whether the other
+//! scopes do. Calls are counted for each token, or for each address where there is none.
+//!
+//! - `visitor`: where a request comes from and what it shows; `rate`: how often
+
+mod rate;
+mod visitor;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use printsy_rpc::{ErrorData, RpcError, RpcReason, Scope};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+pub(super) use visitor::{Credential, Visitor};
+
+use crate::tokens::{Secret, TokenHash, Tokens};
+use rate::{Rates, Who};
+
+/// How often the file of tokens is looked at: a token that was removed is good for no longer than this.
+const TOKENS_TIME: Duration = Duration::from_secs(1);
+
+/// How many calls a second each address or token may make when nobody says: far more than a shop makes, and too few to
+/// keep a node busy.
+pub const DEFAULT_RATE: u32 = 1_000;
+
+/// Who may call a server.
+#[derive(Clone, Debug)]
+pub struct AccessOptions {
+    /// The cookie of this run, good for everything.
+    pub cookie: Option<Secret>,
+    /// The datadir whose lasting tokens are good here.
+    pub tokens_in: Option<PathBuf>,
+    /// The scopes that ask for a token; `admin` does anyway, but on a development network on the node's own machine.
+    pub require_token: BTreeSet<Scope>,
+    /// Calls a second of one address or token; 0: any number.
+    pub rate: u32,
+    /// The same for callers on the node's own machine.
+    pub local_rate: u32,
+    /// Whether a proxy stands before the server: the caller's address is then the last that `X-Forwarded-For` names.
+    pub behind_proxy: bool,
+}
+
+impl Default for AccessOptions {
+    fn default() -> Self {
+        Self {
+            cookie: None,
+            tokens_in: None,
+            require_token: BTreeSet::new(),
+            rate: DEFAULT_RATE,
+            local_rate: 0,
+            behind_proxy: false,
+        }
+    }
+}
+
+/// Lets calls in, or not.
+#[derive(Debug)]
+pub(super) struct Access {
+    cookie: Option<TokenHash>,
+    tokens: RwLock<Arc<Tokens>>,
+    tokens_in: Option<PathBuf>,
+    require_token: BTreeSet<Scope>,
+    is_development: bool,
+    rates: Rates,
+}
+
+/// What a caller turned out to be.
+enum Identity {
+    Nobody,
+    Cookie,
+    Token { name: String, scopes: BTreeSet<Scope> },
+    Unknown,
+}
+
+impl Access {
+    pub(super) fn new(options: &AccessOptions, tokens: Tokens, is_development: bool) -> Self {
+        Self {
+            cookie: options.cookie.as_ref().map(Secret::hash),
+            tokens: RwLock::new(Arc::new(tokens)),
+            tokens_in: options.tokens_in.clone(),
+            require_token: options.require_token.clone(),
+            is_development,
+            rates: Rates::new(options.rate, options.local_rate),
+        }
+    }
+
+    /// Whether a visitor may make one call of this scope now.
+    ///
+    /// # Errors
+    /// `rateLimited` or `unauthorized`.
+    pub(super) fn admit(&self, visitor: &Visitor, scope: Scope) -> Result<(), RpcError> {
+        let identity = self.identify(visitor.credential);
+        let who = match &identity {
+            Identity::Token { name, .. } => Who::Token(name.clone()),
+            _ => Who::of_address(visitor.address),
+        };
+        self.rates.take(who, visitor.is_local, Instant::now()).map_err(rate_limited)?;
+        match identity {
+            Identity::Cookie => Ok(()),
+            Identity::Token { scopes, .. } if scopes.contains(&scope) => Ok(()),
+            Identity::Token { .. } => Err(unauthorized(&format!("this token is not good for {scope}"))),
+            Identity::Unknown => Err(unauthorized("this token is not known here")),
+            Identity::Nobody if !self.asks_for_token(scope, visitor.is_local) => Ok(()),
+            Identity::Nobody => Err(unauthorized(&format!(
+                "{scope} asks for the node's cookie or a token: Authorization: Bearer TOKEN"
+            ))),
+        }
+    }
+
+    fn asks_for_token(&self, scope: Scope, is_local: bool) -> bool {
+        let is_free = scope != Scope::Admin || (self.is_development && is_local);
+        !is_free || self.require_token.contains(&scope)
+    }
+
+    fn identify(&self, credential: Credential) -> Identity {
+        let hash = match credential {
+            Credential::None => return Identity::Nobody,
+            Credential::Bad => return Identity::Unknown,
+            Credential::Hash(hash) => hash,
+        };
+        if self.cookie.as_ref().is_some_and(|cookie| cookie.is(&hash)) {
+            return Identity::Cookie;
+        }
+        match self.tokens.read().find(&hash) {
+            Some(token) => Identity::Token { name: token.name.clone(), scopes: token.scopes.clone() },
+            None => Identity::Unknown,
+        }
+    }
+
+    /// Reads the lasting tokens again, time and again.
+    pub(super) async fn follow_tokens(&self) {
+        let Some(folder) = self.tokens_in.clone() else { return std::future::pending().await };
+        let mut ticks = interval(TOKENS_TIME);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut trouble = String::new();
+        loop {
+            ticks.tick().await;
+            let folder = folder.clone();
+            let Ok(read) = tokio::task::spawn_blocking(move || Tokens::load(&folder)).await else { continue };
+            match read {
+                Ok(tokens) => {
+                    trouble.clear();
+                    *self.tokens.write() = Arc::new(tokens);
+                }
+                // A bad file lets in nobody new and shuts nobody out: it is told once.
+                Err(failure) => {
+                    let text = failure.to_string();
+                    if trouble != text {
+                        tracing::error!(error = %text, "the tokens stay what they were");
+                        trouble = text;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn unauthorized(sentence: &str) -> RpcError {
+    RpcError::refused(sentence, ErrorData::new(RpcReason::Unauthorized))
+}
+
+fn rate_limited(wait: Duration) -> RpcError {
+    let mut data = ErrorData::new(RpcReason::RateLimited);
+    let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+    data.retry_after_ms = Some(ms);
+    RpcError::refused(format!("too many calls; try again in {ms} ms"), data)
+}

@@ -1,0 +1,139 @@
+//! Where a request comes from, and what it shows to be let in.
+//!
+//! Read once from the head of each request, of a WebSocket session when it is opened. Only the hash of what was shown
+//! goes on from here; the header itself is taken out of the request, so that nothing after this can write it anywhere.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::http::HeaderMap;
+use axum::http::header::{AUTHORIZATION, FORWARDED, HeaderName};
+
+use crate::tokens::{Secret, TokenHash};
+
+/// What a proxy says of who called it.
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Another way to say it.
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+/// What the scheme's name is, and what follows it is the token.
+const BEARER: &str = "bearer ";
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::server) struct Visitor {
+    /// From where.
+    pub(in crate::server) address: IpAddr,
+    /// Whether the caller itself is on the node's own machine: what a proxy there passes on is not.
+    pub(in crate::server) is_local: bool,
+    /// What it shows.
+    pub(in crate::server) credential: Credential,
+}
+
+/// What a caller shows to be let in.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::server) enum Credential {
+    /// Nothing.
+    None,
+    /// Something that is no token.
+    Bad,
+    /// A token.
+    Hash(TokenHash),
+}
+
+impl Visitor {
+    /// A caller within this process.
+    pub(in crate::server) fn within() -> Self {
+        Self { address: Ipv4Addr::LOCALHOST.into(), is_local: true, credential: Credential::None }
+    }
+
+    /// Whoever sends these headers; what it shows is taken out of them.
+    pub(in crate::server) fn of(remote: SocketAddr, behind_proxy: bool, headers: &mut HeaderMap) -> Self {
+        let is_passed_on =
+            [FORWARDED, X_FORWARDED_FOR, X_REAL_IP].iter().any(|name| headers.contains_key(name));
+        let direct = remote.ip().to_canonical();
+        let told = if behind_proxy { last_forwarded(headers) } else { None };
+        Self {
+            address: told.unwrap_or(direct),
+            is_local: direct.is_loopback() && !is_passed_on && !behind_proxy,
+            credential: credential(headers),
+        }
+    }
+}
+
+/// The address that the nearest proxy saw: the last of the list. Those before it are what its caller wrote.
+fn last_forwarded(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all(X_FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
+    last.rsplit(',').next()?.trim().parse().ok()
+}
+
+fn credential(headers: &mut HeaderMap) -> Credential {
+    let mut shown = headers.get_all(AUTHORIZATION).iter();
+    let credential = match (shown.next(), shown.next()) {
+        (None, _) => Credential::None,
+        (Some(one), None) => one.to_str().ok().and_then(bearer).map_or(Credential::Bad, Credential::Hash),
+        (Some(_), Some(_)) => Credential::Bad,
+    };
+    headers.remove(AUTHORIZATION);
+    credential
+}
+
+fn bearer(value: &str) -> Option<TokenHash> {
+    let (scheme, token) = value.split_at_checked(BEARER.len())?;
+    let secret = scheme.eq_ignore_ascii_case(BEARER).then(|| Secret::parse(token.trim()))??;
+    Some(secret.hash())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visitor(remote: &str, behind_proxy: bool, lines: &[(&'static str, &str)]) -> Visitor {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let visitor = Visitor::of(remote.parse().unwrap(), behind_proxy, &mut headers);
+        assert!(!headers.contains_key(AUTHORIZATION), "what is shown goes no further");
+        visitor
+    }
+
+    #[test]
+    fn only_who_calls_by_itself_is_on_this_machine() {
+        assert!(visitor("127.0.0.1:1", false, &[]).is_local);
+        assert!(visitor("[::ffff:127.0.0.1]:1", false, &[]).is_local);
+        assert!(!visitor("192.0.2.1:1", false, &[]).is_local);
+        assert!(!visitor("127.0.0.1:1", true, &[]).is_local);
+        for name in ["x-forwarded-for", "forwarded", "x-real-ip"] {
+            assert!(!visitor("127.0.0.1:1", false, &[(name, "192.0.2.1")]).is_local, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_s_word_counts_where_there_is_one_and_the_last_is_its_own() {
+        let forwarded = [("x-forwarded-for", "203.0.113.9, 192.0.2.7")];
+        let address = |proxy, lines: &[(&'static str, &str)]| visitor("127.0.0.1:1", proxy, lines).address;
+        assert_eq!(address(false, &forwarded), "127.0.0.1".parse::<IpAddr>().unwrap());
+        assert_eq!(address(true, &forwarded), "192.0.2.7".parse::<IpAddr>().unwrap());
+        let twice = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-for", "2001:db8::1")];
+        assert_eq!(address(true, &twice), "2001:db8::1".parse::<IpAddr>().unwrap());
+        assert_eq!(address(true, &[("x-forwarded-for", "nobody")]), "127.0.0.1".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn a_token_is_shown_once_and_as_a_bearer() {
+        let secret = Secret::generate().unwrap();
+        let text = secret.reveal();
+        let shown = |values: &[String]| {
+            let lines: Vec<_> = values.iter().map(|value| ("authorization", value.as_str())).collect();
+            visitor("127.0.0.1:1", false, &lines).credential
+        };
+        let is_it = |c| matches!(c, Credential::Hash(hash) if hash.is(&secret.hash()));
+        assert!(matches!(shown(&[]), Credential::None));
+        assert!(is_it(shown(&[format!("Bearer {}", *text)])));
+        assert!(is_it(shown(&[format!("bearer  {}", *text)])));
+        for bad in [format!("Basic {}", *text), (*text).clone(), "Bearer".into(), "Bearer 00".into()] {
+            assert!(matches!(shown(&[bad]), Credential::Bad));
+        }
+        let twice = format!("Bearer {}", *text);
+        assert!(matches!(shown(&[twice.clone(), twice]), Credential::Bad));
+    }
+}
