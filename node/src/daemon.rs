@@ -15,6 +15,7 @@ use crate::datadir::{Datadir, GivenGenesis};
 use crate::dev;
 use crate::exit::Failure;
 use crate::node::{MiningOptions, Node, NodeError, NodeOptions};
+use crate::notify;
 use crate::server::ServerOptions;
 use crate::storage::Storage;
 
@@ -40,6 +41,7 @@ pub async fn run(config: Config) -> Result<(), Failure> {
             None
         }
     };
+    notify::stopping();
     let is_lost = matches!(&failed, Some(Err(NodeError::Datadir(_))));
     if let (Some(datadir), Some(network), false) = (&datadir, node.handle().network(), is_lost) {
         // Worth a line, not worth keeping the node from stopping well.
@@ -147,6 +149,7 @@ fn announce(config: &Config, node: &Node) {
     }
     let height = node.opened().height;
     tracing::info!(rpc = %server.local_addr(), height, "ready");
+    notify::ready(&format!("JSON-RPC on {}, started at height {height}", server.local_addr()));
     if config.genesis == GenesisChoice::Solo {
         eprintln!("{}", dev::welcome(server.local_addr(), config.datadir.as_deref()));
     }

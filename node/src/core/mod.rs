@@ -35,7 +35,7 @@ pub use event::{
     OrderSource, OrdersFailure, PeerAnswer, TemplateAnswer, TemplateRefusal, Ticket,
 };
 pub use room::Room;
-pub use sync::SyncState;
+pub use sync::{SYNCING_AHEAD, SyncState};
 
 use blocks::{Announced, Held};
 use fetch::Plan;
