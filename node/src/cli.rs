@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::audit::{self, AuditArgs};
 use crate::commands::export::{self, ExportArgs};
@@ -16,8 +16,10 @@ use crate::commands::replay::{self, ReplayArgs};
 use crate::commands::resolve::{self, ResolveArgs};
 use crate::commands::tokens::{self, TokensArgs};
 use crate::config::{Config, Value, keys};
+use crate::doctor::{self, DoctorArgs};
 use crate::exit::Failure;
 use crate::init::InitArgs;
+use crate::manual::{self, CompletionsArgs, ManArgs};
 use crate::{daemon, init, logging};
 
 /// A node of a Printsy network.
@@ -50,6 +52,12 @@ pub enum Command {
     Audit(AuditArgs),
     /// Make, list and take away the tokens that let callers in; the node may run meanwhile.
     Tokens(TokensArgs),
+    /// Look at what a node with these options would meet: network, disk, clock, ports, bootnodes.
+    Doctor(DoctorArgs),
+    /// Write the manual pages of this program into a folder.
+    Man(ManArgs),
+    /// Write the completions for a shell to standard output.
+    Completions(CompletionsArgs),
 }
 
 /// How to run. Every flag but `--dev` and `--config` is also a key of the configuration, and of the environment.
@@ -144,6 +152,9 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Replay(args) => replay::replay(args),
         Command::Audit(args) => audit::audit(args),
         Command::Tokens(args) => tokens::tokens(args),
+        Command::Doctor(args) => doctor::doctor(args),
+        Command::Man(args) => manual::man(Cli::command(), args),
+        Command::Completions(args) => manual::completions(Cli::command(), args),
         Command::Run(args) => {
             let config = Config::load(args)?;
             let logs = logging::install(&config.log.filter, config.log.format)?;
@@ -161,8 +172,6 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

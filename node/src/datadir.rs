@@ -80,6 +80,13 @@ impl GivenGenesis {
     }
 }
 
+/// Whether a process uses the datadir at `path` now.
+#[must_use]
+pub fn is_in_use(path: &Path) -> bool {
+    let lock = File::open(path.join(LOCK_FILE));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 /// A datadir that this process alone uses, for as long as this value lives.
 #[derive(Debug)]
 pub struct Datadir {

@@ -17,6 +17,7 @@ type Level = Gauge<u64, AtomicU64>;
 pub struct Metrics {
     height: Level,
     final_height: Level,
+    best_height: Level,
     blocks_connected: Counter,
     blocks_disconnected: Counter,
     blocks_refused: Counter,
@@ -125,6 +126,8 @@ impl Metrics {
     fn register_chain(&self, registry: &mut Registry) {
         registry.register("chain_height", "Height of the tip", self.height.clone());
         registry.register("chain_final_height", "Height of the last final block", self.final_height.clone());
+        let best = self.best_height.clone();
+        registry.register("sync_best_height", "Height to sync to: the tip's where the node is synced", best);
         let connected = self.blocks_connected.clone();
         registry.register("chain_blocks_connected", "Blocks that joined the chain", connected);
         let disconnected = self.blocks_disconnected.clone();
@@ -180,6 +183,11 @@ impl Metrics {
     pub fn chain(&self, height: u64, final_height: u64) {
         self.height.set(height);
         self.final_height.set(final_height);
+    }
+
+    /// How high the chain is that the node follows or syncs to.
+    pub fn sync(&self, best_height: u64) {
+        self.best_height.set(best_height);
     }
 
     /// What waits.

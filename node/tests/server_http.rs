@@ -283,7 +283,9 @@ async fn health_tells_whether_orders_may_come() {
     assert_eq!((ready.status, ready.json()), (200, json!([])));
     let all = get(address(&node), "/readyz?verbose").await.json();
     let names: Vec<&str> = all.as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["synced", "storage", "journal", "finality", "tip"]);
+    assert_eq!(names, ["synced", "disk", "index", "journal", "finality", "tip"]);
+    let all = all.as_array().unwrap();
+    assert!(all.iter().all(|check| !check["threshold"].as_str().unwrap().is_empty()), "{all:?}");
     result(address(&node), "getChain", json!([])).await;
     error(address(&node), "isAvailable", json!([])).await;
     let metrics = get(address(&node), "/metrics").await.body;

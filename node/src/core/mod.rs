@@ -38,7 +38,7 @@ pub use event::{
     OrderSource, OrdersFailure, PeerAnswer, TemplateAnswer, TemplateBody, TemplateRefusal, Ticket,
 };
 pub use room::Room;
-pub use sync::SyncState;
+pub use sync::{SYNCING_AHEAD, SyncState};
 
 use blocks::{Announced, Held};
 use fetch::Plan;
