@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "it measures")]
 
 use std::hint::black_box;
+use std::slice::from_ref;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -114,12 +115,12 @@ fn of_sha2_midstate(measurement: Duration) -> f64 {
         for nonce in hashes..hashes + BASELINE_CHUNK {
             inner[24..32].copy_from_slice(&nonce.to_le_bytes());
             let mut digest = midstate;
-            compress256(&mut digest, &[inner]);
+            compress256(&mut digest, from_ref(&inner));
             for (bytes, word) in outer.chunks_exact_mut(4).zip(digest) {
                 bytes.copy_from_slice(&word.to_be_bytes());
             }
             let mut id = midstate;
-            compress256(&mut id, &[outer]);
+            compress256(&mut id, from_ref(&outer));
             black_box(id);
         }
         hashes += BASELINE_CHUNK;

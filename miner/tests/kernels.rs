@@ -166,7 +166,7 @@ fn random_headers_are_searched_as_the_model_searches() {
 #[test]
 fn the_fastest_kernel_is_the_first_and_there_is_always_one() {
     let names: Vec<&str> = kernels().iter().map(|kernel| kernel.name).collect();
-    println!("kernels here: {}", names.join(", ")); // what scripts/check-avx512 looks for
+    println!("kernels here: {}", names.join(", ")); // those that these laws were held against
     assert!(names.contains(&"portable") && names.contains(&"scalar"), "{names:?}");
     assert!(names.iter().all(|name| NAMES.contains(name)), "{names:?}");
     assert_eq!(Miner::new(1).unwrap().kernel_name(), names[0]);

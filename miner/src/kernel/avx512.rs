@@ -1,7 +1,7 @@
 //! The kernel of sixteen lanes, for x86-64 processors with AVX-512.
 //!
 //! It needs the foundation (AVX512F) alone, whose vectors rotate in one instruction and take any function of three
-//! bits in another. Where the machine at hand has none of it, `scripts/check-avx512` runs it in an emulator.
+//! bits in another. Its tests, as the miner's self-test, run it only where there is one.
 
 #![allow(
     unsafe_code,

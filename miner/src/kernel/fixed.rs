@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 
 use printsy_consensus::Header;
 
-use super::lanes::{Lanes, round, small_sigma0, small_sigma1};
+use super::lanes::{K, Lanes, round, small_sigma0, small_sigma1};
 use super::{Puzzle, TAIL_WORDS};
 
 /// Which word of the schedule is the nonce's lower half.
@@ -52,8 +52,8 @@ impl Fixed {
             ];
             words[t] = terms.into_iter().flatten().fold(0, Lanes::add);
         }
-        let before = puzzle.tail.iter().enumerate();
-        let state = before.fold(puzzle.midstate, |state, (t, word)| round(state, t, *word));
+        let before = K.iter().zip(&puzzle.tail);
+        let state = before.fold(puzzle.midstate, |state, (constant, word)| round(state, *constant, *word));
         Self { midstate: puzzle.midstate, state, words }
     }
 

@@ -4,9 +4,9 @@
 //! that the others are held against, operation by operation. Above it stand SHA-256's functions, its round and its
 //! schedule (FIPS 180-4, 4.1.2 and 6.2.2), written once for all of them.
 //!
-//! Everything is `inline(always)`, and rounds are written out rather than looped over: a kernel is one function
-//! compiled for its processor's instructions, into which all of this must go, and in straight code the state's
-//! eight words change their names instead of their places.
+//! Everything is `inline(always)`: a kernel is one function compiled for its processor's instructions, into which all
+//! of this must go. Rounds are written out, sixteen at the least: in straight code the state's eight words change
+//! their names instead of their places.
 
 #![expect(
     clippy::inline_always,
@@ -184,10 +184,10 @@ fn big_sigma1<L: Lanes>(x: L) -> L {
     x.rotated(6).xor3(x.rotated(11), x.rotated(25))
 }
 
-/// Round `t` of 64, with the schedule's word `t`.
+/// A round, with its constant and its word of the schedule.
 #[inline(always)]
-pub(super) fn round<L: Lanes>([a, b, c, d, e, f, g, h]: [L; 8], t: usize, word: L) -> [L; 8] {
-    let t1 = h.add(L::splat(K[t]).add(word)).add(e.choose(f, g)).add(big_sigma1(e));
+pub(super) fn round<L: Lanes>([a, b, c, d, e, f, g, h]: [L; 8], constant: u32, word: L) -> [L; 8] {
+    let t1 = h.add(L::splat(constant).add(word)).add(e.choose(f, g)).add(big_sigma1(e));
     let t2 = big_sigma0(a).add(a.majority(b, c));
     [t1.add(t2), a, b, c, d.add(t1), e, f, g]
 }
@@ -195,43 +195,55 @@ pub(super) fn round<L: Lanes>([a, b, c, d, e, f, g, h]: [L; 8], t: usize, word: 
 /// The eight rounds from `t` on, with these words of the schedule.
 #[inline(always)]
 pub(super) fn eight_rounds<L: Lanes>(mut state: [L; 8], t: usize, words: [L; 8]) -> [L; 8] {
-    state = round(state, t, words[0]);
-    state = round(state, t + 1, words[1]);
-    state = round(state, t + 2, words[2]);
-    state = round(state, t + 3, words[3]);
-    state = round(state, t + 4, words[4]);
-    state = round(state, t + 5, words[5]);
-    state = round(state, t + 6, words[6]);
-    round(state, t + 7, words[7])
+    state = round(state, K[t], words[0]);
+    state = round(state, K[t + 1], words[1]);
+    state = round(state, K[t + 2], words[2]);
+    state = round(state, K[t + 3], words[3]);
+    state = round(state, K[t + 4], words[4]);
+    state = round(state, K[t + 5], words[5]);
+    state = round(state, K[t + 6], words[6]);
+    round(state, K[t + 7], words[7])
 }
 
-/// The sixteen rounds from `t` on, a multiple of sixteen. `words` are the schedule's sixteen words before them, and
-/// become theirs.
+/// The rounds from `t` on to the last, `t` being a multiple of sixteen. `words` are the schedule's sixteen words before
+/// them.
+///
+/// This alone is a loop, sixteen rounds long: all of two hashes written out is more than processors keep of decoded
+/// instructions, and they would wait for their decoders.
 #[inline(always)]
-pub(super) fn next_sixteen_rounds<L: Lanes>(mut state: [L; 8], t: usize, words: &mut [L; 16]) -> [L; 8] {
-    state = next_round(state, t, words, 0);
-    state = next_round(state, t, words, 1);
-    state = next_round(state, t, words, 2);
-    state = next_round(state, t, words, 3);
-    state = next_round(state, t, words, 4);
-    state = next_round(state, t, words, 5);
-    state = next_round(state, t, words, 6);
-    state = next_round(state, t, words, 7);
-    state = next_round(state, t, words, 8);
-    state = next_round(state, t, words, 9);
-    state = next_round(state, t, words, 10);
-    state = next_round(state, t, words, 11);
-    state = next_round(state, t, words, 12);
-    state = next_round(state, t, words, 13);
-    state = next_round(state, t, words, 14);
-    next_round(state, t, words, 15)
+pub(super) fn remaining_rounds<L: Lanes>(mut state: [L; 8], t: usize, mut words: [L; 16]) -> [L; 8] {
+    let (sixteens, _) = K.as_chunks();
+    for constants in &sixteens[t / 16..] {
+        state = next_sixteen_rounds(state, constants, &mut words);
+    }
+    state
 }
 
-/// Round `t + i`, once its word has taken the place of that of sixteen rounds before.
+/// Sixteen rounds, each once its word of the schedule has taken the place of that of sixteen rounds before.
 #[inline(always)]
-fn next_round<L: Lanes>(state: [L; 8], t: usize, words: &mut [L; 16], i: usize) -> [L; 8] {
+fn next_sixteen_rounds<L: Lanes>(mut state: [L; 8], k: &[u32; 16], words: &mut [L; 16]) -> [L; 8] {
+    state = next_round(state, k, words, 0);
+    state = next_round(state, k, words, 1);
+    state = next_round(state, k, words, 2);
+    state = next_round(state, k, words, 3);
+    state = next_round(state, k, words, 4);
+    state = next_round(state, k, words, 5);
+    state = next_round(state, k, words, 6);
+    state = next_round(state, k, words, 7);
+    state = next_round(state, k, words, 8);
+    state = next_round(state, k, words, 9);
+    state = next_round(state, k, words, 10);
+    state = next_round(state, k, words, 11);
+    state = next_round(state, k, words, 12);
+    state = next_round(state, k, words, 13);
+    state = next_round(state, k, words, 14);
+    next_round(state, k, words, 15)
+}
+
+#[inline(always)]
+fn next_round<L: Lanes>(state: [L; 8], k: &[u32; 16], words: &mut [L; 16], i: usize) -> [L; 8] {
     let early = words[i].add(small_sigma0(words[(i + 1) % 16]));
     let late = words[(i + 9) % 16].add(small_sigma1(words[(i + 14) % 16]));
     words[i] = early.add(late);
-    round(state, t + i, words[i])
+    round(state, k[i], words[i])
 }

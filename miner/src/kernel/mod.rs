@@ -2,8 +2,12 @@
 //!
 //! A header is three SHA-256 blocks, of which only the last holds the nonce. What the first two make of the state
 //! is computed once a job, in [`Puzzle::new`]; a kernel then tries nonces at two compressions each. A kernel is a
-//! name and a function, one file each; it shares nothing with the others but the question and its one right
-//! answer, and [`self_test`] asks it before it is used.
+//! name and a function, one file each, and [`self_test`] asks it before it is used; `choice` knows them all.
+//!
+//! What more than one kernel needs: `fixed`, what of a try does not depend on the lower half of its nonce; `lanes` and
+//! `vector`, SHA-256 and the search over as many nonces at once as a vector has lanes. The faster kernels look at an
+//! id's first word alone, and leave it to the puzzle, and so to `sha2`, whether a nonce that passes is a hit: they may
+//! miss one by an error of theirs, but never make one up.
 
 use std::ops::RangeInclusive;
 

@@ -4,6 +4,7 @@
 //! words elsewhere. It is the model that the other kernels are held against.
 
 use std::ops::RangeInclusive;
+use std::slice::from_ref;
 
 use printsy_consensus::Header;
 use sha2::block_api::compress256;
@@ -24,9 +25,19 @@ pub(super) fn has_instructions() -> bool {
     found
 }
 
-fn first_hit(puzzle: &Puzzle, mut nonces: RangeInclusive<u64>) -> Option<u64> {
+fn first_hit(puzzle: &Puzzle, nonces: RangeInclusive<u64>) -> Option<u64> {
     let mut tries = Tries::new(puzzle);
-    nonces.find(|nonce| puzzle.is_met_by(&tries.id(*nonce)))
+    let (mut nonce, last) = nonces.into_inner();
+    // A range's own iterator looks twice at where it is.
+    loop {
+        if puzzle.is_met_by(&tries.id(nonce)) {
+            return Some(nonce);
+        }
+        if nonce == last {
+            return None;
+        }
+        nonce += 1;
+    }
 }
 
 /// Where the nonce stands in the header's last block.
@@ -56,10 +67,10 @@ impl<'a> Tries<'a> {
     pub(super) fn id(&mut self, nonce: u64) -> [u32; 8] {
         self.inner[NONCE].copy_from_slice(&nonce.to_le_bytes());
         let mut digest = *self.midstate;
-        compress256(&mut digest, &[self.inner]);
+        compress256(&mut digest, from_ref(&self.inner));
         write(&mut self.outer, &digest);
         let mut id = SHA256_START;
-        compress256(&mut id, &[self.outer]);
+        compress256(&mut id, from_ref(&self.outer));
         id
     }
 }

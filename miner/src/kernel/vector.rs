@@ -12,7 +12,7 @@
 use std::ops::RangeInclusive;
 
 use super::fixed::{Fixed, PADDING, halves, stretches};
-use super::lanes::{Lanes, eight_rounds, next_sixteen_rounds, round, small_sigma0, small_sigma1, swapped};
+use super::lanes::{K, Lanes, eight_rounds, remaining_rounds, round, small_sigma0, small_sigma1, swapped};
 use super::{DIGEST_BITS, Puzzle, SHA256_START};
 
 /// The lowest nonce of the range that solves the puzzle.
@@ -55,8 +55,8 @@ fn first_hash<L: Lanes>(fixed: &Fixed, nonces: L) -> [L; 8] {
         [fixed.word(16), fixed.word(17), fixed.word(18), fixed.word(19), fixed.word(20), w21, w22, w23];
     let w24_to_31 = [w24, w25, w26, w27, w28, w29, w30, w31];
     let mut state = splats(&fixed.state);
-    state = round(state, 6, nonces);
-    state = round(state, 7, fixed.word(7));
+    state = round(state, K[6], nonces);
+    state = round(state, K[7], fixed.word(7));
     let w8_to_15 = [
         fixed.word(8),
         fixed.word(9),
@@ -70,9 +70,7 @@ fn first_hash<L: Lanes>(fixed: &Fixed, nonces: L) -> [L; 8] {
     state = eight_rounds(state, 8, w8_to_15);
     state = eight_rounds(state, 16, w16_to_23);
     state = eight_rounds(state, 24, w24_to_31);
-    let mut words = sixteen(w16_to_23, w24_to_31);
-    state = next_sixteen_rounds(state, 32, &mut words);
-    state = next_sixteen_rounds(state, 48, &mut words);
+    state = remaining_rounds(state, 32, sixteen(w16_to_23, w24_to_31));
     sums(state, splats(&fixed.midstate))
 }
 
@@ -82,13 +80,10 @@ fn first_word_of_second_hash<L: Lanes>(digest: [L; 8]) -> L {
     let zero = L::splat(0);
     let length = L::splat(DIGEST_BITS);
     let padding = [L::splat(PADDING), zero, zero, zero, zero, zero, zero, length];
-    let mut words = sixteen(digest, padding);
     let mut state = splats(&SHA256_START);
     state = eight_rounds(state, 0, digest);
     state = eight_rounds(state, 8, padding);
-    state = next_sixteen_rounds(state, 16, &mut words);
-    state = next_sixteen_rounds(state, 32, &mut words);
-    state = next_sixteen_rounds(state, 48, &mut words);
+    state = remaining_rounds(state, 16, sixteen(digest, padding));
     state[0].add(L::splat(SHA256_START[0]))
 }
 
