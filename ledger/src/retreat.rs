@@ -23,7 +23,7 @@ pub struct Retreat {
     pub from: Tip,
     /// The final height now.
     pub final_height: u64,
-    /// The block it ends at, the tip and the final block after it.
+    /// The block it ends at: the tip after it, and the final block unless it is the tip already.
     pub to: Tip,
     /// How many transactions leave the chain with the blocks above.
     pub transactions: u64,
@@ -126,7 +126,14 @@ impl Ledger {
     pub fn retreat(mut self, retreat: Retreat) -> Result<(), LedgerError> {
         assert_eq!(self.tip.id(), retreat.from.id(), "a retreat is planned for the tip it leaves");
         let final_height = retreat.to.height();
-        self.journal.append(&Commit { disconnect: retreat.disconnect, connect: Vec::new(), final_height })?;
+        // Where it ends at the tip nothing leaves the chain, and nothing is final before it is deep enough.
+        if !retreat.disconnect.is_empty() {
+            self.journal.append(&Commit {
+                disconnect: retreat.disconnect,
+                connect: Vec::new(),
+                final_height,
+            })?;
+        }
         if let Some(salvaging) = self.salvaging.take() {
             // What is above the tip was of the lost end: no repair may find the way back there.
             self.headers.cut(self.tip.height() + 1)?;

@@ -546,7 +546,9 @@ fn what_a_repair_waits_for_is_given_up_by_a_retreat_and_never_wanted_again() {
         assert_eq!(planned.blocks(), 4 - height);
         ledger.retreat(planned).unwrap();
         let mut ledger = healed(&plain.genesis, &disk, None, Missing::Refuse).unwrap();
-        assert_eq!((ledger.tip().id(), ledger.final_height()), (plain.chain[to], height));
+        // Nothing becomes final by it but where blocks leave the chain.
+        let final_height = if to == 4 { 1 } else { height };
+        assert_eq!((ledger.tip().id(), ledger.final_height()), (plain.chain[to], final_height));
         assert_eq!(ledger.repairing_to(), None);
         assert!(files(&disk).iter().all(|name| !name.contains("damaged") && !name.contains("lost")));
         if to == 2 {
@@ -590,7 +592,7 @@ fn a_crash_while_a_repair_is_given_up_leaves_it_waiting_or_given_up() {
                 assert!(is_given_up || done.is_err(), "{steps}: what was told to be durable is");
                 if is_given_up {
                     assert_eq!(ledger.tip().id(), plain.chain[to], "{steps}");
-                    assert_eq!(ledger.final_height(), u64::try_from(to).unwrap(), "{steps}");
+                    assert_eq!(ledger.final_height(), if to == 4 { 1 } else { 2 }, "{steps}");
                 }
                 // Asked for once more where it is needed.
                 if let Some(planned) = ledger.plan_retreat(&plain.chain[to]).unwrap() {

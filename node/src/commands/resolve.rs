@@ -67,8 +67,10 @@ pub fn resolve(args: &ResolveArgs) -> Result<(), Failure> {
     // Carried out by recovery, as it would be after a crash here.
     let ledger = open_ledger(genesis, datadir.path())?;
     ledger.close()?;
-    let tip = ledger.tip().id();
-    answer(&format!("took back {blocks} blocks; the chain ends at height {height}, {tip}, which is final\n"))
+    let (tip, final_height) = (ledger.tip().id(), ledger.final_height());
+    answer(&format!(
+        "took back {blocks} blocks; the chain ends at height {height}, {tip}, and is final up to height {final_height}\n"
+    ))
 }
 
 impl ResolveArgs {
