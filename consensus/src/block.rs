@@ -174,6 +174,21 @@ impl CheckedBlock {
     }
 }
 
+/// B1 and B2 of a block that has no proof of work and no signature yet: a template, whose transactions are checked.
+///
+/// # Errors
+/// B1 or B2.
+pub fn check_body(
+    params: &Params,
+    header: &Header,
+    transactions: &[CheckedTransaction],
+) -> Result<(), BlockCheckError> {
+    let bytes = transactions.iter().map(|tx| tx.bytes().len());
+    check_size(params, bytes.fold(EMPTY_BLOCK_BYTES, usize::saturating_add))?;
+    let leaves: Vec<Hash> = transactions.iter().map(CheckedTransaction::leaf).collect();
+    check_transactions_root(&header.transactions_root, &leaves)
+}
+
 /// B1: at most `max_block_bytes`.
 fn check_size(params: &Params, got: usize) -> Result<(), BlockCheckError> {
     match u32::try_from(got) {

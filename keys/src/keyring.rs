@@ -5,14 +5,14 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use printsy_consensus::{PublicKey, SecretKey};
+use printsy_consensus::SecretKey;
 
-use crate::{KeyError, KeySource, file, generate};
+use crate::disk::{self, SystemFiles};
+use crate::{KeyError, KeyFile, Keystore, generate};
 
 /// The longest name of a key: it is a file's name and a column on a screen.
 pub const MAX_NAME_BYTES: usize = 32;
@@ -32,8 +32,8 @@ pub struct KeyEntry {
     pub name: String,
     /// Its file.
     pub path: PathBuf,
-    /// Its public key, or why it cannot be used.
-    pub key: Result<PublicKey, KeyError>,
+    /// The key as it is kept, or why it cannot be used.
+    pub key: Result<KeyFile, KeyError>,
 }
 
 impl Keyring {
@@ -75,17 +75,67 @@ impl Keyring {
         self.folder.join(format!("{name}.{EXTENSION}"))
     }
 
-    /// Makes a new key, keeps it as `name`, and says where.
+    /// Makes a new key that nothing but its file's mode protects, keeps it as `name`, and says where.
     ///
     /// # Errors
     /// [`KeyError::Name`] for a name that cannot be one, [`KeyError::Exists`] if it is taken.
-    pub fn create(&self, name: &str) -> Result<(SecretKey, PathBuf), KeyError> {
-        check_name(name)?;
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.folder);
-        made.map_err(self.io_error("create"))?;
-        let (key, path) = (generate()?, self.path(name));
-        file::create(&path, &key)?;
+    pub fn create_plain(&self, name: &str) -> Result<(SecretKey, PathBuf), KeyError> {
+        let key = generate()?;
+        let path = self.add(name, &KeyFile::Plain(key.clone()))?;
         Ok((key, path))
+    }
+
+    /// Keeps a keystore under its own name, and says where.
+    ///
+    /// # Errors
+    /// [`KeyError::Exists`] if the name is taken; [`KeyError::Io`].
+    pub fn keep(&self, keystore: &Keystore) -> Result<PathBuf, KeyError> {
+        self.add(keystore.name(), &KeyFile::Keystore(keystore.clone()))
+    }
+
+    /// Puts a keystore in the place of the key of its name. The old one is there until the new one is, whole.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`] if there is none; [`KeyError::Io`].
+    pub fn replace(&self, keystore: &Keystore) -> Result<PathBuf, KeyError> {
+        check_name(keystore.name())?;
+        let path = self.path(keystore.name());
+        let _lock = disk::lock(&self.folder)?;
+        KeyFile::read(&path)?;
+        disk::replace(&SystemFiles, &path, keystore.to_json().as_bytes())?;
+        Ok(path)
+    }
+
+    /// Removes the key `name` for good.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`] if there is none; [`KeyError::Io`].
+    pub fn remove(&self, name: &str) -> Result<(), KeyError> {
+        check_name(name)?;
+        disk::remove(&SystemFiles, &self.path(name))
+    }
+
+    /// The key `name`, as it is kept.
+    ///
+    /// # Errors
+    /// As [`KeyFile::read`]; [`KeyError::Misnamed`] if the file is another key's, put in this one's place.
+    pub fn read(&self, name: &str) -> Result<KeyFile, KeyError> {
+        check_name(name)?;
+        let path = self.path(name);
+        match KeyFile::read(&path)? {
+            KeyFile::Keystore(keystore) if keystore.name() != name => {
+                Err(KeyError::Misnamed { path, name: keystore.name().to_owned() })
+            }
+            file => Ok(file),
+        }
+    }
+
+    fn add(&self, name: &str, key: &KeyFile) -> Result<PathBuf, KeyError> {
+        check_name(name)?;
+        let path = self.path(name);
+        let _lock = disk::lock(&self.folder)?;
+        key.create(&path)?;
+        Ok(path)
     }
 
     /// All keys, by name. A key that cannot be used is listed with the reason.
@@ -101,24 +151,12 @@ impl Keyring {
         for file in files {
             let path = file.map_err(self.io_error("read"))?.path();
             if let Some(name) = key_name(&path) {
-                let key = file::read(&path).map(|key| key.public_key());
+                let key = self.read(&name);
                 entries.push(KeyEntry { name, path, key });
             }
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
-    }
-
-    /// What `text` means to a user of this ring: `dev:NAME`, the name of a key in the ring, or a file.
-    /// A file named like a key is given as `./NAME`.
-    ///
-    /// # Errors
-    /// As [`KeySource::parse`].
-    pub fn source(&self, text: &str) -> Result<KeySource, KeyError> {
-        if check_name(text).is_ok() {
-            return Ok(KeySource::File(self.path(text)));
-        }
-        KeySource::parse(text)
     }
 
     fn io_error(&self, action: &'static str) -> impl Fn(io::Error) -> KeyError {

@@ -1,16 +1,23 @@
 //! Secret keys on disk, and where a key named on a command line comes from.
 //!
-//! A [`KeySource`] is what a person writes for a key: `dev:NAME` or a file. A [`Keyring`] is a folder of key
-//! files with names, as the wallet has one. [`mod@file`] is the form of one key file: plain text for its owner's
-//! eyes alone, with a version, so that an encrypted form can come beside it.
+//! A [`KeySource`] is what a person writes for a key: `dev:NAME` or a file. A [`Keyring`] is a folder of key files
+//! with names, as the wallet has one. A [`KeyFile`] has one of two forms: plain text for its owner's eyes
+//! alone, for programs that run by themselves; and [`Keystore`], which a password protects. A key of a person is
+//! made from [`Words`], which make it again on an empty machine. [`disk`] writes files so that a crash leaves them
+//! whole.
 //!
 //! # Correctness
-//! A secret leaves this crate only as a `SecretKey`, which shows itself to nobody. It stands in no error and
-//! in no log; the buffers it passes through are wiped.
+//! A secret leaves this crate only as a `SecretKey`, or as words for the eyes of who asked for them; neither shows
+//! itself to anybody else. No secret stands in an error or in a log; the buffers it passes through are wiped.
 
-pub mod file;
+pub mod disk;
+mod key_file;
 mod keyring;
+mod keystore;
+mod plain;
+mod seal;
 mod source;
+mod words;
 
 use std::io;
 use std::path::PathBuf;
@@ -20,8 +27,13 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use zeroize::Zeroizing;
 
+pub use key_file::KeyFile;
 pub use keyring::{KeyEntry, Keyring, MAX_NAME_BYTES, check_name};
+pub use keystore::{Keystore, Opened};
+pub use seal::{Cost, MAX_PASSWORD_BYTES};
+pub use secrecy::{ExposeSecret, SecretString};
 pub use source::KeySource;
+pub use words::{COIN_TYPE, KeyPath, MAX_WORDS_BYTES, WordCount, Words};
 
 /// What keeps a key from being read, written or used. Each says what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +86,63 @@ pub enum KeyError {
         /// Ours.
         known: u32,
     },
+    /// The file of a name in a ring holds a key that was made under another.
+    #[error("{} holds the key named {name}; give the file that name back, or give the key as a path", path.display())]
+    Misnamed {
+        /// Which file.
+        path: PathBuf,
+        /// The name in it.
+        name: String,
+    },
+    /// A password opens it, and there is nobody to ask.
+    #[error(
+        "{} is protected by a password, and only the wallet asks for it; a program that runs alone needs a key without one (`printsy keys new NAME --plain`)", path.display()
+    )]
+    Locked {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// There is an address and no key.
+    #[error("{} holds an address to watch, and no key to sign with", path.display())]
+    WatchOnly {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// There is an address and no key.
+    #[error("{name} is an address to watch, and there is no key to sign with")]
+    WatchOnlyName {
+        /// The key's name.
+        name: String,
+    },
+    /// The password is another.
+    #[error("wrong password for {name}")]
+    WrongPassword {
+        /// The key's name.
+        name: String,
+    },
+    /// The password is right, and the file is not what was written.
+    #[error(
+        "the password is right, but the file of {name} was changed since it was written (its name, address, path or secret); do not use it: restore the key from its words or a copy"
+    )]
+    Changed {
+        /// The key's name.
+        name: String,
+    },
+    /// It asks for more than is bearable.
+    #[error("{name} asks for more work or memory than any key of ours")]
+    TooCostly {
+        /// The key's name.
+        name: String,
+    },
+    /// The machine has not the memory that opening a key takes.
+    #[error("not enough memory: opening a key takes {} MiB", Cost::STANDARD.memory_kib / 1024)]
+    Memory,
+    /// Words that are none.
+    #[error("these words make no key: {0}")]
+    Words(String),
+    /// A path that is none of ours.
+    #[error("the path of a key is m/44'/{COIN_TYPE}'/ACCOUNT'/0/INDEX, with numbers below 2147483648")]
+    Path,
     /// A name that cannot be a key's.
     #[error(
         "a key's name is 1 to {MAX_NAME_BYTES} of a-z, 0-9, - and _, beginning with a letter or digit, got {got:?}"

@@ -4,12 +4,12 @@
 //! everybody: they open on development networks and nowhere else.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use printsy_consensus::SecretKey;
+use printsy_consensus::{PublicKey, SecretKey};
 
-use crate::{KeyError, check_name, file, is_development};
+use crate::{KeyError, KeyFile, check_name, is_development};
 
 /// What a development key's text begins with.
 const DEVELOPMENT: &str = "dev:";
@@ -36,15 +36,38 @@ impl KeySource {
         }
     }
 
-    /// The key, for use on `network`.
+    /// The key, for use on `network` by a program that asks nobody for a password.
     ///
     /// # Errors
-    /// [`KeyError::NotDevelopment`] for a development key on any other network; what [`file::read`] says of
-    /// a file.
+    /// [`KeyError::NotDevelopment`] for a development key on any other network; what [`KeyFile::read`] and
+    /// [`KeyFile::into_plain`] say of a file.
     pub fn load(&self, network: &str) -> Result<SecretKey, KeyError> {
+        let file = self.read(network)?;
         match self {
-            Self::File(path) => file::read(path),
-            Self::Development(name) if is_development(network) => Ok(SecretKey::development(name)),
+            Self::File(path) => file.into_plain(path),
+            Self::Development(_) => file.into_plain(Path::new("")),
+        }
+    }
+
+    /// The key's public half, for use on `network`. No password is needed for it.
+    ///
+    /// # Errors
+    /// As [`KeySource::read`].
+    pub fn address(&self, network: &str) -> Result<PublicKey, KeyError> {
+        Ok(self.read(network)?.address())
+    }
+
+    /// The key as it is kept, for use on `network`.
+    ///
+    /// # Errors
+    /// [`KeyError::NotDevelopment`] for a development key on any other network; what [`KeyFile::read`] says of a
+    /// file.
+    pub fn read(&self, network: &str) -> Result<KeyFile, KeyError> {
+        match self {
+            Self::File(path) => KeyFile::read(path),
+            Self::Development(name) if is_development(network) => {
+                Ok(KeyFile::Plain(SecretKey::development(name)))
+            }
             Self::Development(name) => {
                 Err(KeyError::NotDevelopment { name: name.clone(), network: network.to_owned() })
             }

@@ -21,7 +21,7 @@ const FORMAT: u32 = 1;
 /// What stands before the text of the genesis.
 const HEAD_LEN: usize = 8 + 4 + 32 + 4;
 
-/// The most bytes of the genesis' text: 1,024 miners and 32 other keys are 200 kB.
+/// The most bytes of a genesis' text, in a chain file or in one of its own: 1,024 miners and 32 other keys are 200 kB.
 pub const MAX_GENESIS_TEXT_BYTES: usize = 1 << 20;
 
 /// Why a chain file cannot be written or read.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use printsy_consensus::{
-    BlockError, CheckedBlock, CheckedHeader, CheckedTransaction, Genesis, Hash, HeaderError, HeaderTree,
-    Inserted, Params, PublicKey, StateView, block_bytes, verify_miner,
+    CheckedBlock, CheckedHeader, CheckedTransaction, Genesis, Hash, HeaderError, HeaderTree, Inserted,
+    Params, PublicKey, StateView, block_bytes,
 };
 
 use crate::bodies::Bodies;
@@ -25,7 +25,7 @@ use crate::salvage::Salvaging;
 use crate::state::{ChainState, LedgerView};
 use crate::status::{Change, Status};
 use crate::store::{Checkpoint, Disk, HeaderFile, Journal, Lost, StoreError};
-use crate::template::{Template, TemplateBuilder};
+use crate::template::TemplateBuilder;
 
 /// How many headers the tree holds at the most: those not final, and those ahead of the bodies while syncing.
 /// About half a gigabyte; beyond it no header is taken until bodies catch up, but for those on the tip.
@@ -57,6 +57,7 @@ pub struct Ledger {
     pub(crate) recount_budget: usize,
     pub(crate) template: Option<TemplateBuilder>,
     pub(crate) templated_orders: u64,
+    pub(crate) template_faults: u64,
     pub(crate) published: Arc<RwLock<Published>>,
 }
 
@@ -77,17 +78,6 @@ pub enum InsertError {
         /// The block that was final there.
         final_id: Hash,
     },
-}
-
-/// Why no template can be made.
-#[derive(Debug, thiserror::Error)]
-pub enum TemplateError {
-    /// B3 or B4: this miner may not make the next block.
-    #[error(transparent)]
-    Miner(BlockError),
-    /// The state could not be read.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
 }
 
 impl Ledger {
@@ -255,38 +245,6 @@ impl Ledger {
     /// Own orders whose time has come to be published again.
     pub fn due_orders(&mut self, now: u64) -> Vec<CheckedTransaction> {
         self.mempool.due(now)
-    }
-
-    /// The template for `miner` at `now` (ms), with all that the mempool has and fits.
-    ///
-    /// # Errors
-    /// B3 or B4 where this miner may not make the next block; the ledger's own trouble.
-    pub fn template(&mut self, miner: PublicKey, now: u64) -> Result<Template, TemplateError> {
-        let recent = self.recent_miners(&self.tip.id(), self.state.miners.len())?;
-        let view = LedgerView { state: &self.state, index: &self.index };
-        let params = self.genesis.params();
-        verify_miner(params, &view, &recent, &miner).map_err(TemplateError::Miner)?;
-        let current = self.template.take().filter(|builder| builder.parent_id() == self.tip.id());
-        let mut builder = match current {
-            Some(builder) => builder,
-            None => self.new_builder(),
-        };
-        self.templated_orders += builder.extend(params, &view, &self.mempool).map_err(LedgerError::View)?;
-        let template = builder.template(params, &view, miner, now);
-        self.template = Some(builder);
-        Ok(template)
-    }
-
-    /// How many times an order was put into the template of a tip, since the start.
-    #[must_use]
-    pub fn templated_orders(&self) -> u64 {
-        self.templated_orders
-    }
-
-    fn new_builder(&self) -> TemplateBuilder {
-        let tip = self.tip.header;
-        let bits = self.tree.next_bits(&tip.id()).expect("the tip is in the tree");
-        TemplateBuilder::new(*tip.header(), tip.id(), bits, self.state.tree.clone())
     }
 
     /// Whether `key` may mine: it is registered at the tip, or a registrar.

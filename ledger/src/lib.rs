@@ -39,6 +39,7 @@ mod status;
 pub mod store;
 mod telling;
 mod template;
+mod templates;
 mod walk;
 
 pub use advance::{Advance, TipChange};
@@ -52,7 +53,7 @@ pub use history::{
 };
 pub use holdings::{HoldingOf, Holdings};
 pub use import::{Imported, Lighter, MoveChainError};
-pub use ledger::{InsertError, Ledger, MAX_TREE_HEADERS, TemplateError};
+pub use ledger::{InsertError, Ledger, MAX_TREE_HEADERS};
 pub use mempool::{
     AdmitError, Admitted, Chain, EXPIRY_MARGIN, MAX_BYTES, MAX_PARKED, MAX_PER_ACCOUNT, MAX_TRANSACTIONS,
     Mempool, Notice, Origin, Outcome, PoolBound, RESERVED_PLACES,
@@ -67,6 +68,7 @@ pub use prove::{
 pub use published::{Snapshot, Tip};
 pub use reader::{Availability, EditionNumbers, Order, Reader, StoredBlock};
 pub use recount::MAX_RECOUNT_TRANSACTIONS;
-pub use retreat::{Retreat, RetreatError};
+pub use retreat::{GivenUp, Retreat, RetreatError};
 pub use status::{Change, MAX_CHANGES, MAX_STORIES, MAX_STORY_BYTES, Status, Story};
 pub use template::Template;
+pub use templates::{TemplateError, TemplateFault};

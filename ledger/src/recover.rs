@@ -363,6 +363,7 @@ impl Recovery {
             recount_budget: MAX_RECOUNT_TRANSACTIONS,
             template: None,
             templated_orders: 0,
+            template_faults: 0,
             published: Arc::new(RwLock::new(Published::new(snapshot))),
         })
     }

@@ -4,6 +4,9 @@
 //! the block it ends at the final one; it is the only move that lowers the final height. It is journalled alone, and
 //! recovery applies it like any other: index, headers and state follow the journal. From there the node goes on with
 //! the most work it hears of. The blocks stay in the journal; orders that clients told this node of wait again.
+//!
+//! In the midst of a repair, a retreat also gives up the lost end that was being made anew, and what was final there:
+//! nobody may have it any more, or it may be what the conflict is about. The block it ends at may then be the tip.
 
 use printsy_consensus::{CheckedHeader, Hash, Overlay};
 
@@ -20,10 +23,12 @@ pub struct Retreat {
     pub from: Tip,
     /// The final height now.
     pub final_height: u64,
-    /// The block it ends at, the tip and the final block after it.
+    /// The block it ends at: the tip after it, and the final block unless it is the tip already.
     pub to: Tip,
     /// How many transactions leave the chain with the blocks above.
     pub transactions: u64,
+    /// What is given up of a chain that a repair has not made whole yet.
+    pub given_up: Option<GivenUp>,
     disconnect: Vec<Hash>,
 }
 
@@ -35,7 +40,16 @@ impl Retreat {
     }
 }
 
-/// Why there is nothing to take back.
+/// The lost end of a chain, as far as anything told of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenUp {
+    /// The height it went to.
+    pub height: u64,
+    /// The height up to which it was final.
+    pub final_height: u64,
+}
+
+/// Why a chain is not taken back.
 #[derive(Debug, thiserror::Error)]
 pub enum RetreatError {
     /// No block of this chain.
@@ -43,14 +57,6 @@ pub enum RetreatError {
     Unknown {
         /// What was asked for.
         id: Hash,
-    },
-    /// It is the tip.
-    #[error("{id} is the tip, at height {height}")]
-    Tip {
-        /// The tip.
-        id: Hash,
-        /// Its height.
-        height: u64,
     },
     /// The node may leave the blocks above it by itself.
     #[error("the block at height {height} is not below the final block at {final_height}")]
@@ -67,34 +73,49 @@ pub enum RetreatError {
 
 impl Ledger {
     /// What taking the chain back to a block would do: verified to the end, the state's root included, for what is
-    /// journalled must be carried out. What it changes is held in memory at once, the blocks are not.
+    /// journalled must be carried out. What it changes is held in memory at once, the blocks are not. `None` where the
+    /// block is the tip, and there is nothing to do.
     ///
     /// # Errors
-    /// [`RetreatError`], where it would do nothing, there is no such block, or the datadir is damaged.
-    pub fn plan_retreat(&self, to: &Hash) -> Result<Retreat, RetreatError> {
+    /// [`RetreatError`], where the node would go back there by itself, there is no such block, or the datadir is
+    /// damaged.
+    pub fn plan_retreat(&self, to: &Hash) -> Result<Option<Retreat>, RetreatError> {
         let reader = self.reader();
         let height = reader.height_on_chain(to)?.ok_or(RetreatError::Unknown { id: *to })?;
-        let (from, final_height) = (self.tip, self.final_height);
-        if *to == from.id() {
-            return Err(RetreatError::Tip { id: *to, height });
-        }
-        if height >= final_height {
-            return Err(RetreatError::NotBelowFinal { height, final_height });
+        let (from, final_height, given_up) = (self.tip, self.final_height, self.given_up());
+        if given_up.is_none() {
+            if *to == from.id() {
+                return Ok(None);
+            }
+            if height >= final_height {
+                return Err(RetreatError::NotBelowFinal { height, final_height });
+            }
         }
         let record = reader.header_at(height)?.ok_or(LedgerError::MissingBlock { id: *to, height })?;
         let to = Tip { header: CheckedHeader::stored(record.signed), work: record.work };
-        let mut retreat = Retreat { from, final_height, to, transactions: 0, disconnect: Vec::new() };
+        let mut retreat =
+            Retreat { from, final_height, to, transactions: 0, given_up, disconnect: Vec::new() };
         let undone = retreat.undo(&reader)?.into_diff().apply_to(&self.state.tree);
         if undone.root() != to.header.header().state_root {
             return Err(
                 LedgerError::journal(to.id(), height, "undoing down to it misses its state root").into()
             );
         }
-        Ok(retreat)
+        Ok(Some(retreat))
+    }
+
+    /// What a retreat gives up beside the blocks above the one it ends at.
+    fn given_up(&self) -> Option<GivenUp> {
+        let height = self.repairing_to()?;
+        let final_height = self.lost_final.map_or(0, |lost| lost.final_height);
+        Some(GivenUp { height, final_height })
     }
 
     /// Journals a retreat. When this returns it is durable; opening the ledger again carries it out. Until then nobody
     /// can use it: what it says of its chain is over.
+    ///
+    /// What was set aside by a repair is removed last. A crash before that leaves a node that wants the lost end again,
+    /// and takes no orders meanwhile: the retreat is then asked for once more.
     ///
     /// # Errors
     /// Where the disk fails, or more blocks would go than a move can name (eight million). After a crash it is as
@@ -105,7 +126,20 @@ impl Ledger {
     pub fn retreat(mut self, retreat: Retreat) -> Result<(), LedgerError> {
         assert_eq!(self.tip.id(), retreat.from.id(), "a retreat is planned for the tip it leaves");
         let final_height = retreat.to.height();
-        self.journal.append(&Commit { disconnect: retreat.disconnect, connect: Vec::new(), final_height })?;
+        // Where it ends at the tip nothing leaves the chain, and nothing is final before it is deep enough.
+        if !retreat.disconnect.is_empty() {
+            self.journal.append(&Commit {
+                disconnect: retreat.disconnect,
+                connect: Vec::new(),
+                final_height,
+            })?;
+        }
+        if let Some(salvaging) = self.salvaging.take() {
+            // What is above the tip was of the lost end: no repair may find the way back there.
+            self.headers.cut(self.tip.height() + 1)?;
+            self.headers.sync()?;
+            salvaging.forget()?;
+        }
         Ok(())
     }
 }

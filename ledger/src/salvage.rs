@@ -29,6 +29,13 @@ pub(crate) struct Salvaging {
     height: u64,
 }
 
+impl Salvaging {
+    /// Removes what was set aside, and what remembers what was final: it is in the journal again, or given up.
+    pub(crate) fn forget(self) -> Result<(), StoreError> {
+        self.found.forget()
+    }
+}
+
 impl Ledger {
     /// Goes on making the lost end anew, where a repair is not at its end, and comes as far as it can without peers.
     pub(crate) fn begin_salvage(&mut self) -> Result<(), LedgerError> {
@@ -40,7 +47,7 @@ impl Ledger {
             headers.into_iter().map(|signed| (signed.header.height, signed.header.id(), signed)).collect();
         headers.sort_by_key(|(height, id, _)| std::cmp::Reverse((*height, *id)));
         headers.dedup_by_key(|(_, id, _)| *id);
-        let height = found.last_height()?.max(found.listed_height(lost.final_height)?);
+        let height = found.last_height()?.max(found.listed_height(&lost)?);
         tracing::warn!(from = self.tip.height(), to = height, "making the lost end of the chain anew");
         self.salvaging = Some(Salvaging { found, headers, work: Work::default(), height });
         while self.feed_salvage()? {
@@ -105,7 +112,7 @@ impl Ledger {
         if let Some(salvaging) = self.salvaging.take() {
             tracing::info!(height = self.tip.height(), "the chain is whole again");
             self.lost_final = None;
-            salvaging.found.forget()?;
+            salvaging.forget()?;
         }
         Ok(())
     }

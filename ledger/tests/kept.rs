@@ -359,7 +359,7 @@ fn a_retreat_takes_back_the_orders_that_were_told_of() {
     assert_eq!((node.ledger.final_height(), node.story(&buried).len()), (3, 2));
     node.ledger.close().unwrap();
     let Node { ledger, disk, index, .. } = reopened(&genesis, &node);
-    let retreat = ledger.plan_retreat(&world.root()).unwrap();
+    let retreat = ledger.plan_retreat(&world.root()).unwrap().unwrap();
     ledger.retreat(retreat).unwrap();
     let node = Node::open(&genesis, disk, index).0;
     node.assert_is(&world, &world.root());

@@ -8,16 +8,19 @@ mod support;
 use std::sync::Arc;
 
 use printsy_consensus::{Genesis, Hash};
-use printsy_ledger::store::{Commit, CommitBlock, Disk, Journal, MemoryDisk, MemoryIndex, Missing, repair};
-use printsy_ledger::{Damage, InsertError, Ledger, LedgerError};
+use printsy_ledger::store::{
+    Commit, CommitBlock, Disk, Fuse, HeaderFile, Journal, JournalReader, Mark, MemoryDisk, MemoryIndex,
+    Missing, repair,
+};
+use printsy_ledger::{Damage, GivenUp, InsertError, Ledger, LedgerError};
 use support::random::{opening, random_body, random_miner};
 use support::{Node, Random, World, for_seeds, genesis_with, random_genesis};
 
 /// Segments so short that a history has many.
 const SHORT_SEGMENT: u64 = 6_000;
 
-/// A ledger with a random history of extensions and reorganisations, and all blocks ever made.
-fn history(random: &mut Random, blocks: u64) -> (World, Hash, u64, MemoryDisk) {
+/// A ledger with a random history of extensions and reorganisations, and all blocks ever made; what its index stood at.
+fn history(random: &mut Random, blocks: u64) -> (World, Mark, MemoryDisk) {
     let genesis = random_genesis(random, |params| params.finality_depth = 6);
     let mut world = World::new(&genesis);
     let mut node = Node::new(&genesis);
@@ -39,13 +42,21 @@ fn history(random: &mut Random, blocks: u64) -> (World, Hash, u64, MemoryDisk) {
         node.advance();
     }
     node.ledger.close().unwrap();
-    let (tip, final_height) = (node.tip(), node.ledger.final_height());
     let disk = if random.chance(2) { in_short_segments(&node) } else { node.disk.reopened(support_fuse()) };
-    (world, tip, final_height, disk)
+    let mark = mark_of(&node.ledger, &disk);
+    (world, mark, disk)
 }
 
-fn support_fuse() -> printsy_ledger::store::Fuse {
-    printsy_ledger::store::Fuse::never()
+/// What the index of a ledger stands at that was closed, where its journal lies on this disk.
+fn mark_of(ledger: &Ledger, disk: &MemoryDisk) -> Mark {
+    let disk = Arc::new(disk.reopened(support_fuse()));
+    let journal_end = JournalReader::open(disk, ledger.genesis().hash()).unwrap().end();
+    let (tip, final_height) = (ledger.tip(), ledger.final_height());
+    Mark { journal_end, height: tip.height(), tip: tip.id(), final_height }
+}
+
+fn support_fuse() -> Fuse {
+    Fuse::never()
 }
 
 /// The same commits in many segments, with what belongs to them made anew.
@@ -70,11 +81,11 @@ fn in_short_segments(node: &Node) -> MemoryDisk {
     disk.reopened(support_fuse())
 }
 
-/// Opens with an empty index, repairing on the way as the daemon does; the index's mark knew what was final.
+/// Opens with an empty index, repairing on the way as the daemon does; `mark` is what the index stood at before.
 fn healed(
     genesis: &Arc<Genesis>,
     disk: &Arc<MemoryDisk>,
-    known_final: u64,
+    mark: Option<Mark>,
     missing: Missing,
 ) -> Result<Ledger, LedgerError> {
     let seam: Arc<dyn Disk> = disk.clone();
@@ -84,7 +95,7 @@ fn healed(
             Ok((ledger, _)) => return Ok(ledger),
             Err(error) if error.damage() == Some(Damage::Journal) => {
                 told.push(error.to_string());
-                repair(&seam, genesis, known_final, missing)?;
+                repair(&seam, genesis, mark, missing)?;
             }
             Err(error) if error.damage() == Some(Damage::Derived) => {}
             Err(error) => return Err(error),
@@ -173,11 +184,12 @@ fn sync(world: &World, tip: &Hash, ledger: &mut Ledger) {
 fn one_damage_is_made_good_or_refused_with_nothing_changed_and_peers_make_it_whole() {
     let mut tally = [0; 3];
     for_seeds_counting(0..120, &mut tally, |random, tally| {
-        let (world, tip, final_height, disk) = history(random, 14);
+        let (world, mark, disk) = history(random, 14);
+        let (tip, final_height) = (mark.tip, mark.final_height);
         let what = damage(random, &disk);
         let before = contents(&disk);
         let alone = Arc::new(disk.reopened(support_fuse()));
-        match healed(&world.genesis, &alone, final_height, Missing::Refuse) {
+        match healed(&world.genesis, &alone, Some(mark), Missing::Refuse) {
             Ok(ledger) => {
                 tally[0] += 1;
                 assert!(ledger.final_height() >= final_height, "{what}: {}", ledger.final_height());
@@ -193,7 +205,7 @@ fn one_damage_is_made_good_or_refused_with_nothing_changed_and_peers_make_it_who
                 assert_eq!(kept(contents(&alone)), kept(before), "{what}: something was changed");
                 tally[2] += 1;
                 let disk = Arc::new(disk);
-                let mut ledger = healed(&world.genesis, &disk, final_height, Missing::Fetch).unwrap();
+                let mut ledger = healed(&world.genesis, &disk, Some(mark), Missing::Fetch).unwrap();
                 sync(&world, &tip, &mut ledger);
                 assert_same_chain(&world, &tip, ledger, &disk, &what);
             }
@@ -229,12 +241,13 @@ fn the_block_that_was_final_before_a_repair_stays_final() {
     }
     node.ledger.close().unwrap();
     assert_eq!(node.ledger.final_height(), 7);
+    let mark = Some(mark_of(&node.ledger, &node.disk));
     let disk = Arc::new(node.disk.reopened(support_fuse()));
     let segment = files(&disk).into_iter().find(|name| name.ends_with(".seg")).unwrap();
     disk.remove(&segment).unwrap();
     let seam: Arc<dyn Disk> = disk.clone();
-    assert!(repair(&seam, &genesis, 7, Missing::Refuse).is_err());
-    repair(&seam, &genesis, 7, Missing::Fetch).unwrap().unwrap();
+    assert!(repair(&seam, &genesis, mark, Missing::Refuse).is_err());
+    repair(&seam, &genesis, mark, Missing::Fetch).unwrap().unwrap();
     let (mut ledger, _) = Ledger::open(genesis.clone(), disk, Arc::new(MemoryIndex::default())).unwrap();
     assert_eq!(ledger.tip().height(), 0);
     assert_eq!(ledger.repairing_to(), Some(10));
@@ -257,7 +270,7 @@ fn the_block_that_was_final_before_a_repair_stays_final() {
 #[test]
 fn a_repair_that_is_cut_off_at_any_step_is_begun_again() {
     for_seeds(0..6, |random| {
-        let (world, tip, _, disk) = history(random, 10);
+        let (world, Mark { tip, .. }, disk) = history(random, 10);
         let segments: Vec<String> = files(&disk).into_iter().filter(|name| name.ends_with(".seg")).collect();
         // What undoes a block ends its frame: the block itself can still be read.
         let name = &segments[random.index(segments.len())];
@@ -265,15 +278,15 @@ fn a_repair_that_is_cut_off_at_any_step_is_begun_again() {
         let byte = disk.read(name, position, 1).unwrap()[0];
         disk.write_at(name, position, &[!byte]).unwrap();
         for steps in 0.. {
-            let fuse = printsy_ledger::store::Fuse::after(steps);
+            let fuse = Fuse::after(steps);
             let seam: Arc<dyn Disk> = Arc::new(disk.reopened(fuse.clone()));
             let copy: Arc<MemoryDisk> = Arc::new(disk.reopened(fuse.clone()));
             drop(seam);
             let seam: Arc<dyn Disk> = copy.clone();
-            let done = repair(&seam, &world.genesis, 0, Missing::Refuse).is_ok();
+            let done = repair(&seam, &world.genesis, None, Missing::Refuse).is_ok();
             for after in [copy.crashed(), copy.reopened(support_fuse())] {
                 let after = Arc::new(after);
-                let ledger = healed(&world.genesis, &after, 0, Missing::Refuse).unwrap();
+                let ledger = healed(&world.genesis, &after, None, Missing::Refuse).unwrap();
                 assert_same_chain(&world, &tip, ledger, &after, &format!("after {steps} steps"));
             }
             if done && !fuse.is_blown() {
@@ -311,7 +324,7 @@ fn what_an_operator_gave_up_is_not_final_again_after_a_repair() {
         let fork = world.state(&node.tip()).chain[4];
         let Node { ledger, reader, disk, index, .. } = node;
         drop(reader);
-        let planned = ledger.plan_retreat(&fork).unwrap();
+        let planned = ledger.plan_retreat(&fork).unwrap().unwrap();
         ledger.retreat(planned).unwrap();
         let (mut node, _) = Node::open(&genesis, disk, index);
         let mut other = fork;
@@ -325,17 +338,276 @@ fn what_an_operator_gave_up_is_not_final_again_after_a_repair() {
         node.ledger.close().unwrap();
         let final_height = node.ledger.final_height();
         assert_eq!(final_height, if blocks == 0 { 4 } else { 13 });
+        let mark = Some(mark_of(&node.ledger, &node.disk));
         // Before the fork, so that all that came after has to be made anew.
         for position in &positions[..4] {
             let disk = Arc::new(node.disk.reopened(support_fuse()));
             let segment = files(&disk).into_iter().find(|name| name.ends_with(".seg")).unwrap();
             let byte = disk.read(&segment, position + 50, 1).unwrap()[0];
             disk.write_at(&segment, position + 50, &[byte ^ 1]).unwrap();
-            let mut ledger = healed(&genesis, &disk, final_height, Missing::Fetch).unwrap();
+            let mut ledger = healed(&genesis, &disk, mark, Missing::Fetch).unwrap();
             assert!(ledger.final_height() <= final_height);
             sync(&world, &other, &mut ledger);
             assert_eq!((ledger.tip().id(), ledger.repairing_to()), (other, None));
             assert_eq!(ledger.final_height(), final_height);
+        }
+    }
+}
+
+/// A chain of empty blocks, those above the third below the tip not final, and where each lies in the one segment.
+struct Plain {
+    genesis: Arc<Genesis>,
+    world: World,
+    chain: Vec<Hash>,
+    positions: Vec<u64>,
+    disk: MemoryDisk,
+    mark: Mark,
+}
+
+impl Plain {
+    fn of(blocks: u64) -> Self {
+        let genesis = genesis_with(|params| params.finality_depth = 3);
+        let (mut world, mut node) = (World::new(&genesis), Node::new(&genesis));
+        let mut positions = vec![0];
+        for _ in 0..blocks {
+            node.give(&world.extend(&node.tip(), "miner-1", &[]));
+            positions.push(node.reader.header_at(node.height()).unwrap().unwrap().position);
+        }
+        node.ledger.close().unwrap();
+        let (chain, disk) = (world.state(&node.tip()).chain.clone(), node.disk.reopened(support_fuse()));
+        let mark = mark_of(&node.ledger, &disk);
+        Self { genesis, world, chain, positions, disk, mark }
+    }
+
+    fn copy(&self) -> Arc<MemoryDisk> {
+        Arc::new(self.disk.reopened(support_fuse()))
+    }
+
+    /// A disk on which a block's header is not what it was: nobody but a peer can give it.
+    fn without_block(&self, height: usize) -> Arc<MemoryDisk> {
+        let disk = self.copy();
+        flip(&disk, &segments(&disk)[0], self.positions[height] + 50);
+        disk
+    }
+
+    /// One whose repair waits for that block.
+    fn midway(&self, height: usize) -> Arc<MemoryDisk> {
+        let disk = self.without_block(height);
+        let ledger = healed(&self.genesis, &disk, Some(self.mark), Missing::Fetch).unwrap();
+        assert_eq!(ledger.tip().id(), self.chain[height - 1]);
+        assert_eq!(ledger.repairing_to(), Some(self.mark.height));
+        disk
+    }
+
+    /// Gives a ledger all headers, and of the bodies one alone.
+    fn give_only(&self, height: usize, ledger: &mut Ledger) {
+        for block in self.world.branch(&self.mark.tip) {
+            ledger.insert_header(*block.header(), u64::MAX).unwrap();
+        }
+        ledger.add_body(self.world.block(&self.chain[height]).clone());
+        ledger.advance(false, 0).unwrap();
+        while ledger.feed_salvage().unwrap() {
+            ledger.advance(false, 0).unwrap();
+        }
+    }
+}
+
+fn segments(disk: &MemoryDisk) -> Vec<String> {
+    files(disk).into_iter().filter(|name| name.ends_with(".seg")).collect()
+}
+
+fn set_aside(disk: &MemoryDisk) -> Vec<String> {
+    files(disk).into_iter().filter(|name| name.contains("damaged-")).collect()
+}
+
+fn flip(disk: &MemoryDisk, name: &str, at: u64) {
+    let byte = disk.read(name, at, 1).unwrap()[0];
+    disk.write_at(name, at, &[byte ^ 1]).unwrap();
+}
+
+/// The journal ends with a move that has no blocks: what became final when no block came.
+#[test]
+fn a_lost_move_without_blocks_is_made_good_where_the_index_tells_of_it() {
+    let genesis = genesis_with(|params| params.finality_depth = 3);
+    let (mut world, mut node) = (World::new(&genesis), Node::new(&genesis));
+    node.is_synced = false;
+    for _ in 0..10 {
+        node.give(&world.extend(&node.tip(), "miner-1", &[]));
+    }
+    assert_eq!(node.ledger.final_height(), 0);
+    node.ledger.settle(true);
+    node.ledger.close().unwrap();
+    let mark = mark_of(&node.ledger, &node.disk);
+    assert_eq!(mark.final_height, 7);
+    let damaged = || {
+        let disk = Arc::new(node.disk.reopened(support_fuse()));
+        flip(&disk, &segments(&disk)[0], mark.journal_end - 1);
+        disk
+    };
+    let disk = damaged();
+    let ledger = healed(&genesis, &disk, Some(mark), Missing::Refuse).unwrap();
+    assert_eq!(ledger.final_height(), 7);
+    assert_same_chain(&world, &mark.tip, ledger, &disk, "the mark tells");
+    // Without the index nothing tells what was there: it may have been blocks.
+    let disk = damaged();
+    let before = contents(&disk);
+    assert!(healed(&genesis, &disk, None, Missing::Refuse).is_err());
+    assert_eq!(contents(&disk), before);
+    let ledger = healed(&genesis, &disk, None, Missing::Fetch).unwrap();
+    assert_same_chain(&world, &mark.tip, ledger, &disk, "nobody tells, and peers can be asked");
+}
+
+/// A chain that a repair has cut short is never taken for the whole one, whatever becomes of what remembers it.
+#[test]
+fn a_note_of_a_repair_that_is_lost_is_made_again() {
+    const NOTE: &str = "journal/lost";
+    let plain = Plain::of(10);
+    let midway = plain.midway(5);
+    let len = midway.len(NOTE).unwrap().unwrap();
+    for at in 0..=2 * len {
+        let disk = Arc::new(midway.reopened(support_fuse()));
+        match at.checked_sub(len) {
+            None => flip(&disk, NOTE, at),
+            Some(0) => disk.remove(NOTE).unwrap(),
+            Some(cut) => disk.cut(NOTE, cut - 1).unwrap(),
+        }
+        // No index tells of it any more.
+        for missing in [Missing::Refuse, Missing::Fetch] {
+            let disk = Arc::new(disk.reopened(support_fuse()));
+            let mut ledger = healed(&plain.genesis, &disk, None, missing).unwrap();
+            assert_eq!(ledger.repairing_to(), Some(10), "{at}");
+            plain.give_only(5, &mut ledger);
+            assert_eq!(ledger.final_height(), 7, "{at}");
+            assert_same_chain(&plain.world, &plain.mark.tip, ledger, &disk, "given what was lost");
+        }
+    }
+}
+
+#[test]
+fn what_one_repair_has_set_aside_serves_the_next() {
+    let plain = Plain::of(10);
+    let disk = plain.midway(7);
+    assert_eq!(set_aside(&disk).len(), 1);
+    // The sound beginning is damaged as well: it is set aside under a name of its own.
+    flip(&disk, &segments(&disk)[0], plain.positions[3] + 50);
+    let mut ledger = healed(&plain.genesis, &disk, None, Missing::Fetch).unwrap();
+    assert_eq!((ledger.tip().height(), ledger.repairing_to()), (6, Some(10)), "the first copy has block 3");
+    let names = set_aside(&disk);
+    assert_eq!(names.len(), 2, "{names:?}");
+    plain.give_only(7, &mut ledger);
+    assert_same_chain(&plain.world, &plain.mark.tip, ledger, &disk, "given what was lost");
+}
+
+/// After a power cut, headers.dat may hold a branch that the chain had left: none of its blocks was final.
+#[test]
+fn headers_dat_alone_does_not_tell_which_block_was_final() {
+    let mut plain = Plain::of(10);
+    let mut at = plain.chain[4];
+    let headers = HeaderFile::open(plain.copy()).unwrap();
+    let stale = plain.copy();
+    let file = HeaderFile::open(stale.clone()).unwrap();
+    for height in 5..=10 {
+        let block = plain.world.extend(&at, "miner-2", &[]);
+        at = block.id();
+        let mut record = headers.get(height).unwrap().unwrap();
+        record.signed = *block.header().signed();
+        file.put(height, &record).unwrap();
+    }
+    // All that the journal had from block 4 on is gone.
+    let segment = segments(&stale).remove(0);
+    stale.cut(&segment, plain.positions[4] + 60).unwrap();
+    assert!(
+        repair(&(stale.clone() as Arc<dyn Disk>), &plain.genesis, Some(plain.mark), Missing::Refuse).is_err()
+    );
+    let mut ledger = healed(&plain.genesis, &stale, Some(plain.mark), Missing::Fetch).unwrap();
+    assert_eq!(ledger.tip().id(), plain.chain[3]);
+    sync(&plain.world, &plain.mark.tip, &mut ledger);
+    assert_eq!(ledger.final_height(), 7);
+    assert_same_chain(&plain.world, &plain.mark.tip, ledger, &stale, "the chain that the mark told of");
+}
+
+#[test]
+fn what_a_repair_waits_for_is_given_up_by_a_retreat_and_never_wanted_again() {
+    let mut plain = Plain::of(10);
+    let mut other = plain.chain[2];
+    let mut branch = Vec::new();
+    for _ in 0..12 {
+        let block = plain.world.extend(&other, "miner-2", &[]);
+        other = block.id();
+        branch.push(block);
+    }
+    // Blocks above it that were on the chain come back by a damage before them: they are no part of the lost end.
+    for to in [2, 4] {
+        let disk = plain.midway(5);
+        let ledger = healed(&plain.genesis, &disk, None, Missing::Refuse).unwrap();
+        let planned = ledger.plan_retreat(&plain.chain[to]).unwrap().unwrap();
+        assert_eq!(planned.given_up, Some(GivenUp { height: 10, final_height: 7 }));
+        let height = u64::try_from(to).unwrap();
+        assert_eq!(planned.blocks(), 4 - height);
+        ledger.retreat(planned).unwrap();
+        let mut ledger = healed(&plain.genesis, &disk, None, Missing::Refuse).unwrap();
+        // Nothing becomes final by it but where blocks leave the chain.
+        let final_height = if to == 4 { 1 } else { height };
+        assert_eq!((ledger.tip().id(), ledger.final_height()), (plain.chain[to], final_height));
+        assert_eq!(ledger.repairing_to(), None);
+        assert!(files(&disk).iter().all(|name| !name.contains("damaged") && !name.contains("lost")));
+        if to == 2 {
+            // The chain that was decided for, which has another block where the lost one was final.
+            for block in &branch {
+                ledger.insert_header(*block.header(), u64::MAX).unwrap();
+                ledger.add_body(block.clone());
+            }
+            ledger.advance(true, u64::MAX).unwrap();
+            assert_eq!((ledger.tip().id(), ledger.final_height()), (other, 11));
+        }
+        // A damage after that does not bring the lost end back.
+        let (tip, height) = (ledger.tip().id(), ledger.tip().height());
+        ledger.close().unwrap();
+        drop(ledger);
+        flip(&disk, &segments(&disk)[0], plain.positions[1] + 50);
+        let mut ledger = healed(&plain.genesis, &disk, None, Missing::Fetch).unwrap();
+        assert_eq!(ledger.repairing_to(), Some(height));
+        sync(&plain.world, &tip, &mut ledger);
+        assert_same_chain(&plain.world, &tip, ledger, &disk, "the chain after the retreat");
+    }
+}
+
+#[test]
+fn a_crash_while_a_repair_is_given_up_leaves_it_waiting_or_given_up() {
+    let plain = Plain::of(10);
+    for to in [2, 4] {
+        let midway = plain.midway(5);
+        for steps in 0.. {
+            let fuse = Fuse::after(steps);
+            let disk = Arc::new(midway.reopened(fuse.clone()));
+            let ledger = Ledger::open(plain.genesis.clone(), disk.clone(), Arc::new(MemoryIndex::default()));
+            let done = ledger.and_then(|(ledger, _)| {
+                let planned = ledger.plan_retreat(&plain.chain[to]).unwrap().unwrap();
+                ledger.retreat(planned)
+            });
+            for after in [disk.crashed(), disk.reopened(support_fuse())] {
+                let after = Arc::new(after);
+                let ledger = healed(&plain.genesis, &after, None, Missing::Refuse).unwrap();
+                let is_given_up = ledger.repairing_to().is_none();
+                assert!(is_given_up || done.is_err(), "{steps}: what was told to be durable is");
+                if is_given_up {
+                    assert_eq!(ledger.tip().id(), plain.chain[to], "{steps}");
+                    assert_eq!(ledger.final_height(), if to == 4 { 1 } else { 2 }, "{steps}");
+                }
+                // Asked for once more where it is needed.
+                if let Some(planned) = ledger.plan_retreat(&plain.chain[to]).unwrap() {
+                    ledger.retreat(planned).unwrap();
+                    let ledger = healed(&plain.genesis, &after, None, Missing::Refuse).unwrap();
+                    assert_eq!(
+                        (ledger.repairing_to(), ledger.tip().id()),
+                        (None, plain.chain[to]),
+                        "{steps}"
+                    );
+                }
+            }
+            if done.is_ok() && !fuse.is_blown() {
+                break;
+            }
         }
     }
 }

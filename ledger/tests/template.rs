@@ -11,6 +11,7 @@ use printsy_consensus::{
 };
 use printsy_ledger::{Admitted, Template, TemplateError};
 use support::random::{opening, random_miner};
+use support::templates::{Tally, templates_are_valid};
 use support::world::seal;
 use support::{
     Node, World, for_seeds, genesis_with, issue, list, order, public, purchase, random_genesis, random_order,
@@ -57,6 +58,43 @@ fn what_a_template_says_every_ledger_accepts() {
         maker.assert_is(&world, &other.tip());
         other.assert_is(&world, &maker.tip());
     });
+}
+
+/// `scripts/torture templates` judges ten thousand.
+#[test]
+fn no_template_is_invalid_whatever_happens_between_them() {
+    let tally = std::cell::Cell::new(Tally::default());
+    for_seeds(0..15, |random| {
+        let (sum, one) = (tally.get(), templates_are_valid(random, 25));
+        tally.set(Tally {
+            templates: sum.templates + one.templates,
+            with_registry: sum.with_registry + one.with_registry,
+            late_blocks: sum.late_blocks + one.late_blocks,
+            reorganisations: sum.reorganisations + one.reorganisations,
+            refused: sum.refused + one.refused,
+            ..Tally::default()
+        });
+    });
+    let tally = tally.get();
+    assert_eq!(tally.templates, 15 * 25);
+    let rare = [tally.with_registry, tally.late_blocks, tally.reorganisations, tally.refused];
+    assert!(rare.iter().all(|count| *count > 10), "a workload without them proves little: {tally:?}");
+}
+
+#[test]
+fn the_first_template_of_a_tip_holds_nothing_and_the_present_one_what_was_put_into_it() {
+    let genesis = genesis_with(|_| {});
+    let mut node = Node::new(&genesis);
+    let [one, two] = [1, 2].map(|image| order(&genesis, 1, "alice", purchase(&[(image, 1)], 0)));
+    node.admit(&one).unwrap();
+    let miner = public("miner-1");
+    assert_eq!(ids(&node.ledger.empty_template(miner, 0).unwrap()), []);
+    assert_eq!(ids(&node.ledger.present_template(miner, 0).unwrap()), []);
+    assert_eq!(ids(&node.template("miner-1")), [one.txid()]);
+    node.admit(&two).unwrap();
+    assert_eq!(ids(&node.ledger.present_template(miner, 0).unwrap()), [one.txid()]);
+    assert_eq!(ids(&node.ledger.empty_template(miner, 0).unwrap()), []);
+    assert_eq!(ids(&node.template("miner-2")), [one.txid(), two.txid()]);
 }
 
 #[test]
@@ -280,22 +318,24 @@ fn a_miner_that_may_not_make_the_next_block_gets_no_template() {
     let genesis = genesis_with(|params| params.miner_spacing = 2);
     let mut world = World::new(&genesis);
     let mut node = Node::new(&genesis);
+    // The rule, and the height of the next block it may make.
     let refusal = |node: &mut Node, miner: &str| match node.ledger.template(public(miner), 0) {
         Ok(_) => None,
-        Err(TemplateError::Miner(error)) => error.rule(),
-        Err(TemplateError::Ledger(error)) => panic!("{error}"),
+        Err(TemplateError::Miner(error)) => Some((error.rule()?, 0)),
+        Err(TemplateError::Pause { error, height }) => Some((error.rule()?, height)),
+        Err(error) => panic!("{error}"),
     };
-    assert_eq!(refusal(&mut node, "nobody"), Some(Rule::B3));
+    assert_eq!(refusal(&mut node, "nobody"), Some((Rule::B3, 0)));
     for (miner, refused) in [
-        ("miner-1", &["miner-1"][..]),
-        ("miner-2", &["miner-1", "miner-2"]),
-        ("miner-3", &["miner-2", "miner-3"]),
-        ("miner-1", &["miner-1", "miner-3"]),
+        ("miner-1", &[("miner-1", 4)][..]),
+        ("miner-2", &[("miner-1", 4), ("miner-2", 5)]),
+        ("miner-3", &[("miner-2", 5), ("miner-3", 6)]),
+        ("miner-1", &[("miner-1", 7), ("miner-3", 6)]),
     ] {
         let block = node.mine(&mut world, miner);
         assert!(node.give(&block).refused.is_empty());
         for name in ["miner-1", "miner-2", "miner-3"] {
-            let expected = refused.contains(&name).then_some(Rule::B4);
+            let expected = refused.iter().find(|(who, _)| *who == name).map(|(_, at)| (Rule::B4, *at));
             assert_eq!(refusal(&mut node, name), expected, "{name} after {miner}");
         }
     }

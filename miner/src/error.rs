@@ -17,6 +17,24 @@ pub enum Error {
     /// The system gave no threads.
     #[error("the mining threads cannot be started: {0}")]
     Pool(#[from] rayon::ThreadPoolBuildError),
+    /// No kernel has this name.
+    #[error("no kernel is called {name:?}; this processor runs {}", runnable.join(", "))]
+    UnknownKernel {
+        /// The name as given.
+        name: String,
+        /// The kernels that this processor runs, the fastest first.
+        runnable: Vec<&'static str>,
+    },
+    /// This processor does not run the kernel.
+    #[error("the {name} kernel needs {needs}, which is not here; this processor runs {}", runnable.join(", "))]
+    KernelNotHere {
+        /// The kernel's name.
+        name: &'static str,
+        /// What it needs of a processor.
+        needs: &'static str,
+        /// The kernels that this processor runs, the fastest first.
+        runnable: Vec<&'static str>,
+    },
     /// A kernel computes wrongly on this machine.
     #[error(
         "the {kernel} kernel fails its self-test in nonces {nonces:?}: got {got:?}, expected {expected:?}"

@@ -16,11 +16,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::cancel::Cancel;
 use crate::error::Error;
-use crate::kernel::{Kernel, PORTABLE, Puzzle, self_test};
-
-/// Hashes that a worker tries between two looks at what else happened. The slowest core does a million a second:
-/// cancelling takes effect in under 5 ms there, while a fast one still touches shared memory rarely.
-pub const CHUNK_HASHES: u64 = 4096;
+use crate::kernel::{Kernel, Puzzle, kernels, self_test};
 
 /// The most threads of one miner: more than machines have cores, fewer than would exhaust one.
 pub const MAX_THREADS: usize = 1024;
@@ -57,21 +53,30 @@ pub enum Search {
     Cancelled,
 }
 
-/// Searches nonces on threads of its own, which sleep between searches and end when it is dropped.
+/// How much less than its process's other threads a mining thread is to be run, in steps of `nice`: about a tenth
+/// of the time where both want all of a core, all of it where nobody else does.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
+/// Searches nonces on threads of its own, which sleep between searches and end when it is dropped. On Linux they
+/// have a lower priority, so that whatever else its process does comes first.
 #[derive(Debug)]
 pub struct Miner {
     pool: ThreadPool,
     kernel: Kernel,
+    skipped: Vec<Error>,
     hashes: AtomicU64,
 }
 
 impl Miner {
-    /// A miner of this many threads, with the fastest kernel that this processor runs.
+    /// A miner of this many threads, with the fastest kernel that this processor runs and that passes its
+    /// self-test. Whoever starts it says what [`Miner::skipped`] tells.
     ///
     /// # Errors
     /// [`Error`]: the number is not 1 to [`MAX_THREADS`], the system refuses the threads, or no kernel is right.
     pub fn new(threads: usize) -> Result<Self, Error> {
-        Self::with_kernel(threads, PORTABLE)
+        let (kernel, skipped) = first_right(kernels())?;
+        Self::start(threads, kernel, skipped)
     }
 
     /// A miner with this kernel, once the kernel has passed its self-test.
@@ -79,13 +84,20 @@ impl Miner {
     /// # Errors
     /// As [`Miner::new`].
     pub fn with_kernel(threads: usize, kernel: Kernel) -> Result<Self, Error> {
+        self_test(&kernel)?;
+        Self::start(threads, kernel, Vec::new())
+    }
+
+    fn start(threads: usize, kernel: Kernel, skipped: Vec<Error>) -> Result<Self, Error> {
         if !(1..=MAX_THREADS).contains(&threads) {
             return Err(Error::Threads { got: threads });
         }
-        self_test(&kernel)?;
-        let pool =
-            ThreadPoolBuilder::new().num_threads(threads).thread_name(|i| format!("miner-{i}")).build()?;
-        Ok(Self { pool, kernel, hashes: AtomicU64::new(0) })
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|i| format!("miner-{i}"))
+            .start_handler(|_| yield_to_others())
+            .build()?;
+        Ok(Self { pool, kernel, skipped, hashes: AtomicU64::new(0) })
     }
 
     /// Searches the nonces from `start_nonce` to `u64::MAX`, on all threads, and blocks until it is over. One
@@ -113,6 +125,12 @@ impl Miner {
         self.kernel.name
     }
 
+    /// The faster kernels that were not taken because they compute wrongly on this machine: none on a sound one.
+    #[must_use]
+    pub fn skipped(&self) -> &[Error] {
+        &self.skipped
+    }
+
     /// What one thread does for a search.
     fn work(&self, puzzle: &Puzzle, shared: &Shared<'_>) -> Search {
         loop {
@@ -122,7 +140,7 @@ impl Miner {
             if shared.found.load(Ordering::Relaxed) {
                 return Search::Exhausted; // of what is left to this worker: the finder's own end decides
             }
-            let Some(chunk) = shared.chunks.next() else {
+            let Some(chunk) = shared.chunks.next(self.kernel.chunk_hashes) else {
                 return Search::Exhausted;
             };
             let (first, last) = (*chunk.start(), *chunk.end());
@@ -167,11 +185,68 @@ impl Chunks {
         Self { start, taken: AtomicU64::new(0) }
     }
 
-    /// The next chunk, or `None` beyond `u64::MAX`. It counts chunks rather than nonces, so that asking again
-    /// at the end does not run the counter round.
-    fn next(&self) -> Option<RangeInclusive<u64>> {
-        let before = self.taken.fetch_add(1, Ordering::Relaxed).checked_mul(CHUNK_HASHES)?;
+    /// The next chunk, of this length, or `None` beyond `u64::MAX`. It counts chunks rather than nonces, so that
+    /// asking again at the end does not run the counter round.
+    fn next(&self, length: u64) -> Option<RangeInclusive<u64>> {
+        let before = self.taken.fetch_add(1, Ordering::Relaxed).checked_mul(length)?;
         let first = self.start.checked_add(before)?;
-        Some(first..=first.saturating_add(CHUNK_HASHES - 1))
+        Some(first..=first.saturating_add(length - 1))
+    }
+}
+
+/// The first kernel that passes its self-test, and why those before it do not.
+fn first_right(kernels: Vec<Kernel>) -> Result<(Kernel, Vec<Error>), Error> {
+    let mut wrong = Vec::new();
+    for kernel in kernels {
+        match self_test(&kernel) {
+            Ok(()) => return Ok((kernel, wrong)),
+            Err(error) => wrong.push(error),
+        }
+    }
+    Err(wrong.pop().expect("there is a kernel for every processor"))
+}
+
+/// Lowers the priority of the thread it is called on. Where the system refuses, mining goes on as it is: it is a
+/// kindness to the other threads, not a condition.
+#[cfg(target_os = "linux")]
+fn yield_to_others() {
+    // On Linux a thread's id is a process's here, and the priority set is that thread's alone (setpriority(2)).
+    let thread = rustix::thread::gettid();
+    let current = rustix::process::getpriority_process(Some(thread)).unwrap_or_default();
+    let _refused = rustix::process::setpriority_process(Some(thread), current.saturating_add(NICE));
+}
+
+/// Other systems have their own ways, which were not tried.
+#[cfg(not(target_os = "linux"))]
+fn yield_to_others() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::PORTABLE;
+
+    const WRONG: Kernel = Kernel { name: "finds nothing", first_hit: |_, _| None, chunk_hashes: 1 };
+
+    #[test]
+    fn a_kernel_that_computes_wrongly_is_passed_over_and_told() {
+        let (kernel, skipped) = first_right(vec![WRONG, PORTABLE]).unwrap();
+        assert_eq!(kernel.name, PORTABLE.name);
+        assert!(matches!(skipped[..], [Error::SelfTest { kernel: "finds nothing", .. }]), "{skipped:?}");
+    }
+
+    #[test]
+    fn without_a_right_kernel_there_is_no_miner() {
+        assert!(matches!(first_right(vec![WRONG]), Err(Error::SelfTest { .. })));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn mining_threads_alone_have_a_lower_priority() {
+        let nice = || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
+        let before = nice();
+        let miner = Miner::new(2).unwrap();
+        let lowest = (before + NICE).min(19);
+        assert_eq!(miner.pool.broadcast(|_| nice()), [lowest; 2]);
+        assert_eq!(nice(), before);
     }
 }

@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::audit::{self, AuditArgs};
 use crate::commands::export::{self, ExportArgs};
@@ -16,8 +16,10 @@ use crate::commands::replay::{self, ReplayArgs};
 use crate::commands::resolve::{self, ResolveArgs};
 use crate::commands::tokens::{self, TokensArgs};
 use crate::config::{Config, Value, keys};
+use crate::doctor::{self, DoctorArgs};
 use crate::exit::Failure;
 use crate::init::InitArgs;
+use crate::manual::{self, CompletionsArgs, ManArgs};
 use crate::{daemon, init, logging};
 
 /// A node of a Printsy network.
@@ -50,6 +52,12 @@ pub enum Command {
     Audit(AuditArgs),
     /// Make, list and take away the tokens that let callers in; the node may run meanwhile.
     Tokens(TokensArgs),
+    /// Look at what a node with these options would meet: network, disk, clock, ports, bootnodes.
+    Doctor(DoctorArgs),
+    /// Write the manual pages of this program into a folder.
+    Man(ManArgs),
+    /// Write the completions for a shell to standard output.
+    Completions(CompletionsArgs),
 }
 
 /// How to run. Every flag but `--dev` and `--config` is also a key of the configuration, and of the environment.
@@ -85,6 +93,9 @@ pub struct RunArgs {
     /// How many threads search.
     #[arg(long, value_name = "N")]
     pub threads: Option<u64>,
+    /// What tries nonces, instead of the fastest that this processor runs: avx512, sha-ni, avx2, portable or scalar.
+    #[arg(long, value_name = "NAME")]
+    pub kernel: Option<String>,
     /// Mine before there is a first peer, in spite of bootnodes.
     #[arg(long)]
     pub solo: bool,
@@ -116,6 +127,7 @@ impl RunArgs {
             switch(&keys::MINING_ENABLED, self.mine),
             text(&keys::MINING_KEY, &self.miner_key),
             self.threads.map(|threads| (&keys::THREADS, Value::Whole(threads))),
+            text(&keys::KERNEL, &self.kernel),
             switch(&keys::SOLO, self.solo),
             text(&keys::LOG_FILTER, &self.log),
             text(&keys::LOG_FORMAT, &self.log_format),
@@ -140,6 +152,9 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
         Command::Replay(args) => replay::replay(args),
         Command::Audit(args) => audit::audit(args),
         Command::Tokens(args) => tokens::tokens(args),
+        Command::Doctor(args) => doctor::doctor(args),
+        Command::Man(args) => manual::man(Cli::command(), args),
+        Command::Completions(args) => manual::completions(Cli::command(), args),
         Command::Run(args) => {
             let config = Config::load(args)?;
             let logs = logging::install(&config.log.filter, config.log.format)?;
@@ -157,8 +172,6 @@ pub fn execute(cli: &Cli) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -72,7 +72,7 @@ pub enum ConfigError {
         what: String,
     },
     /// The file cannot be read.
-    #[error("cannot read the configuration {}: {source}", path.display())]
+    #[error("cannot read the configuration {}: {source}; mend it, or move it away", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -134,6 +134,8 @@ pub struct MiningConfig {
     pub key: KeySource,
     /// How many threads search.
     pub threads: usize,
+    /// Which kernel they search with, by its name; the fastest where none is said.
+    pub kernel: Option<&'static str>,
     /// When.
     pub mode: MiningMode,
     /// Whether to wait for a first peer: there are bootnodes, and nobody said `solo`.
@@ -333,6 +335,7 @@ fn mining(
 ) -> Result<Option<MiningConfig>, ConfigError> {
     let most = u64::try_from(printsy_miner::MAX_THREADS).expect("a small number");
     let threads = layers.whole(&keys::THREADS, 1, most)?;
+    let kernel = layers.kernel(&keys::KERNEL)?;
     let key = layers.key_source(&keys::MINING_KEY)?;
     let mode = match layers.switch(&keys::MINING_ENABLED) {
         Some(true) => MiningMode::Always,
@@ -351,6 +354,7 @@ fn mining(
         key: key.map_or_else(default_key, Ok)?,
         threads: threads
             .map_or(default_threads, |count| usize::try_from(count).expect("at most MAX_THREADS")),
+        kernel,
         mode,
         wait_for_peer: has_bootnodes && layers.switch(&keys::SOLO) != Some(true),
     }))
@@ -367,7 +371,8 @@ fn no_miner_key(layers: &Layers) -> ConfigError {
 
 /// A miner's flag while mining is off: whoever wrote it believes that this node will mine.
 fn idle_flags(layers: &Layers) -> Option<ConfigError> {
-    [&keys::MINING_KEY, &keys::THREADS, &keys::SOLO].into_iter().find_map(|key| match layers.place(key) {
+    let keys = [&keys::MINING_KEY, &keys::THREADS, &keys::KERNEL, &keys::SOLO];
+    keys.into_iter().find_map(|key| match layers.place(key) {
         Source::Flag(flag) => Some(ConfigError::Usage(format!("{flag} says how to mine: add --mine"))),
         _ => None,
     })

@@ -17,6 +17,7 @@ use crate::dev;
 use crate::exit::Failure;
 use crate::logging::LogControl;
 use crate::node::{MiningOptions, Node, NodeError, NodeOptions};
+use crate::notify;
 use crate::server::{AccessOptions, ServerOptions};
 use crate::storage::Storage;
 
@@ -58,6 +59,7 @@ async fn run_in(
         }
         () = asked.stop_asked() => None,
     };
+    notify::stopping();
     let is_lost = matches!(&failed, Some(Err(NodeError::Datadir(_))));
     if let (Some(datadir), Some(network), false) = (datadir, node.handle().network(), is_lost) {
         // Worth a line, not worth keeping the node from stopping well.
@@ -150,6 +152,7 @@ fn mining_options(mining: &MiningConfig, network: &str) -> Result<MiningOptions,
     Ok(MiningOptions {
         key: mining.key.load(network)?,
         threads: mining.threads,
+        kernel: mining.kernel.map(printsy_miner::kernel_named).transpose()?,
         mode: mining.mode,
         wait_for_peer: mining.wait_for_peer,
     })
@@ -194,6 +197,7 @@ fn announce(config: &Config, node: &Node) {
     }
     let height = node.opened().height;
     tracing::info!(rpc = %server.local_addr(), height, "ready");
+    notify::ready(&format!("JSON-RPC on {}, started at height {height}", server.local_addr()));
     if config.genesis == GenesisChoice::Solo {
         eprintln!("{}", dev::welcome(server.local_addr(), config.datadir.as_deref()));
     }

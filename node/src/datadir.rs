@@ -21,6 +21,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use printsy_consensus::Genesis;
+use printsy_ledger::MAX_GENESIS_TEXT_BYTES;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
@@ -43,9 +44,7 @@ const LEDGER_FILES: [&str; 3] = ["journal", "headers.dat", "index"];
 /// The most addresses saved or read: more than a restart ever tries.
 pub const MAX_PEERS: usize = 256;
 
-/// The most bytes of a genesis file: 1,024 miners and 32 other keys are 200 kB.
-const MAX_GENESIS_BYTES: u64 = 1 << 20;
-/// The most bytes read of the other small files: 256 addresses of 400 bytes.
+/// The most bytes read of the small files beside the genesis: 256 addresses of 400 bytes.
 const MAX_SMALL_BYTES: u64 = 128 << 10;
 
 /// A genesis, and the very text it was read from.
@@ -66,7 +65,8 @@ impl GivenGenesis {
     /// Exit code 3, with the file and the rule.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let from = path.display().to_string();
-        let text = read_bounded(path, MAX_GENESIS_BYTES)
+        let most = u64::try_from(MAX_GENESIS_TEXT_BYTES).unwrap_or(u64::MAX);
+        let text = read_bounded(path, most)
             .map_err(|error| Failure::Config(format!("cannot read the genesis {from}: {error}")))?;
         let genesis = Genesis::from_json(&text)
             .map_err(|error| Failure::Config(format!("bad genesis {from}: {error}")))?;
@@ -78,6 +78,13 @@ impl GivenGenesis {
     pub fn built_in(genesis: Genesis, from: &str) -> Self {
         Self { text: genesis.to_json() + "\n", genesis, from: from.to_owned() }
     }
+}
+
+/// Whether a process uses the datadir at `path` now.
+#[must_use]
+pub fn is_in_use(path: &Path) -> bool {
+    let lock = File::open(path.join(LOCK_FILE));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// A datadir that this process alone uses, for as long as this value lives.
@@ -93,13 +100,14 @@ impl Datadir {
     ///
     /// # Errors
     /// Exit code 1 where it cannot be written; 3 where it is no folder, no genesis is given or held, or the held
-    /// one is bad; 4 where another process uses the datadir; 6 where it holds another genesis. Nothing is touched
-    /// then.
+    /// one is bad; 4 where another process uses the datadir; 5 where it holds a ledger, and no genesis or a bad one;
+    /// 6 where it holds another genesis. Nothing is touched then.
     pub fn open(path: &Path, given: Option<GivenGenesis>) -> Result<(Self, Genesis), Failure> {
         check_folder(path)?;
         let held = held_genesis(path)?;
         agree(path, given.as_ref(), held.as_ref())?;
         if given.is_none() && held.is_none() {
+            refuse_nameless_ledger(path)?;
             return Err(Failure::Config(format!(
                 "{} holds no genesis: pass --genesis FILE, or make a network with `printsyd init`",
                 path.display()
@@ -348,12 +356,17 @@ fn read_node_key(path: &Path, mode: u32) -> Result<[u8; 32], Failure> {
             path.display()
         )));
     }
-    let text = read_bounded(path, 1024).map_err(|error| Failure::io("read", path, &error))?;
-    let mut key = [0; 32];
-    hex::decode_to_slice(text.trim_end(), &mut key).map_err(|_| {
+    let no_key = || {
         let path = path.display();
         Failure::Config(format!("{path} is not a node key of 64 hex digits; move it away for a new one"))
+    };
+    let text = read_bounded(path, 1024).map_err(|error| match error.kind() {
+        // No text, too much of it, or no file.
+        io::ErrorKind::InvalidData | io::ErrorKind::Other => no_key(),
+        _ => Failure::io("read", path, &error),
     })?;
+    let mut key = [0; 32];
+    hex::decode_to_slice(text.trim_end(), &mut key).map_err(|_| no_key())?;
     Ok(key)
 }
 

@@ -87,7 +87,7 @@ impl Failure {
     /// What the operating system said while we tried to `what` (an infinitive) the file at `path`.
     #[must_use]
     pub fn io(what: impl fmt::Display, path: &Path, error: &io::Error) -> Self {
-        let message = format!("cannot {what} {}: {error}{}", path.display(), advice(error.kind()));
+        let message = format!("cannot {what} {}: {error}{}", path.display(), advice(error));
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull(message),
             _ => Self::Runtime(message),
@@ -128,17 +128,28 @@ impl From<StoreError> for Failure {
             StoreError::Index(_) => Self::Damaged(format!(
                 "{message}; remove the folder `index` in the datadir, and it is made again from the journal"
             )),
-            StoreError::ForeignGenesis { .. } => {
-                Self::Foreign(format!("{message}; give each network a datadir of its own (--datadir)"))
-            }
+            StoreError::ForeignGenesis { .. } => Self::Foreign(format!(
+                "{message}; give each network a datadir of its own (--datadir), or, where it was the datadir's \
+                     genesis.json that changed, copy the network's genesis file there"
+            )),
             StoreError::NewerFormat { .. } => {
                 Self::Foreign(format!("{message}; run the newer program, or use another datadir"))
             }
             StoreError::Full => {
                 Self::DiskFull(format!("{message}; make room and start again, nothing is lost"))
             }
-            StoreError::Io { source, .. } => Self::Runtime(message + advice(source.kind())),
-            StoreError::TooLarge { .. } | StoreError::Poisoned => Self::Runtime(message),
+            StoreError::Io { source, .. } => Self::Runtime(match advice(&source) {
+                "" => format!(
+                    "{message}; look at the datadir and its disk, and start again: nothing answered is lost"
+                ),
+                advice => message + advice,
+            }),
+            StoreError::Poisoned => Self::Runtime(format!(
+                "{message}; the log says why it failed: mend that and start again, nothing that was answered is lost"
+            )),
+            StoreError::TooLarge { .. } => Self::Runtime(format!(
+                "{message}; nothing was changed: do it in smaller steps, or run a newer program"
+            )),
         }
     }
 }
@@ -149,9 +160,16 @@ impl From<LedgerError> for Failure {
         match error {
             LedgerError::Store(error) => error.into(),
             LedgerError::Journal { .. } | LedgerError::MissingBlock { .. } => damaged(&message),
-            LedgerError::View(_) | LedgerError::Moving | LedgerError::Untold | LedgerError::Panicked => {
-                Self::Runtime(message)
+            LedgerError::View(_) => Self::Runtime(format!(
+                "{message}; start again: what is made from the journal is then made anew where it must be"
+            )),
+            LedgerError::Moving => Self::Runtime(message),
+            LedgerError::Untold => {
+                Self::Runtime(format!("{message}; start again, the journal tells it then"))
             }
+            LedgerError::Panicked => Self::Runtime(format!(
+                "{message}; start again, what was journalled is whole; the log has what to report"
+            )),
         }
     }
 }
@@ -201,9 +219,7 @@ impl From<RetreatError> for Failure {
                 "{message}: there is no conflict, the node leaves the blocks above it by itself where a chain has more \
                  work; nothing was changed"
             )),
-            RetreatError::Unknown { .. } | RetreatError::Tip { .. } => {
-                Self::Usage(format!("{message}; nothing was changed"))
-            }
+            RetreatError::Unknown { .. } => Self::Usage(format!("{message}; nothing was changed")),
         }
     }
 }
@@ -291,6 +307,32 @@ mod tests {
         for (error, code) in cases {
             assert_eq!(Failure::from(error.clone()).code(), code, "{error}");
             assert_eq!(Failure::from(NodeError::from(LedgerError::from(error))).code(), code);
+        }
+    }
+
+    #[test]
+    fn every_kind_of_store_trouble_says_what_to_do() {
+        let file = || "journal/00000000000000000000.seg".to_owned();
+        // EIO has no kind of its own.
+        let io = || Arc::new(io::Error::from_raw_os_error(5));
+        let other = Arc::new(io::Error::from(io::ErrorKind::TimedOut));
+        let cases = [
+            (StoreError::Io { what: "sync", file: file(), source: io() }, "move the datadir to a sound disk"),
+            (StoreError::Io { what: "read", file: file(), source: other }, "look at the datadir"),
+            (StoreError::Poisoned, "start again"),
+            (StoreError::TooLarge { got: 2, max: 1 }, "smaller steps"),
+            (StoreError::Damaged { file: file(), offset: 7, what: "checksum".into() }, "restore a copy"),
+            (StoreError::Index("cut short".into()), "remove the folder `index`"),
+            (
+                StoreError::ForeignGenesis { file: file(), got: Hash([1; 32]), expected: Hash::ZERO },
+                "genesis.json",
+            ),
+            (StoreError::NewerFormat { file: file(), got: 9, expected: 1 }, "run the newer program"),
+            (StoreError::Full, "make room"),
+        ];
+        for (error, advice) in cases {
+            let line = Failure::from(error).line();
+            assert!(line.contains(advice), "{line}");
         }
     }
 

@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
+use rustix::io::Errno;
 
 use crate::core::Room;
 
@@ -43,7 +44,7 @@ pub enum DatadirLost {
         path: PathBuf,
     },
     /// The system does not say how it is, or does not let this node in.
-    #[error("cannot {what} the datadir {}: {error}{}", path.display(), advice(*kind))]
+    #[error("cannot {what} the datadir {}: {error}{advice}", path.display())]
     Refused {
         /// What was tried, an infinitive.
         what: &'static str,
@@ -51,8 +52,8 @@ pub enum DatadirLost {
         path: PathBuf,
         /// What the operating system said.
         error: String,
-        /// Its kind.
-        kind: io::ErrorKind,
+        /// What to do, as the end of the sentence.
+        advice: &'static str,
     },
 }
 
@@ -62,20 +63,25 @@ impl DatadirLost {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Gone { path },
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
-            kind => Self::Refused { what, path, error: error.to_string(), kind },
+            _ => Self::Refused { what, path, error: error.to_string(), advice: advice(error) },
         }
     }
 }
 
 /// What to do where the system refused, as the end of a sentence; nothing where the refusal says it.
-pub(crate) fn advice(kind: io::ErrorKind) -> &'static str {
-    match kind {
+pub(crate) fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "; the datadir and all in it must belong to the user that runs the node: run it as that user, or mend \
              the owner"
         }
         io::ErrorKind::ReadOnlyFilesystem => "; make the file system writable, or choose another --datadir",
         io::ErrorKind::NotADirectory => "; a file stands where there should be a folder: move it away",
+        // It has no kind of its own.
+        _ if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => {
+            "; the disk fails: look at the system's log, move the datadir to a sound disk and start again there; \
+             `printsyd audit` tells whether all of it could be read"
+        }
         _ => "",
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Cheap to clone. Checking in isolation happens here, off the core's thread.
 
+mod mining;
 mod state;
 mod templates;
 
@@ -12,22 +13,23 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use printsy_consensus::codec::{self, DecodeError};
 use printsy_consensus::{
-    BlockCheckError, CheckedBlock, CheckedTransaction, Fault, Hash, Params, PublicKey, SecretKey, Signature,
-    SignedHeader, Transaction, TransactionError, block_bytes, block_message, check_transaction,
+    BlockCheckError, CheckedBlock, CheckedTransaction, Fault, Hash, Params, PublicKey, SignedHeader,
+    Transaction, TransactionError, check_transaction,
 };
-use printsy_ledger::{Admitted, LedgerError, Reader, Template};
+use printsy_ledger::{Admitted, LedgerError, Reader};
 use printsy_p2p::{Network, PeerKey};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::core::{
-    BlockAnswer, BlockSource, Event, OrderAnswer, OrderRefusal, OrderSource, TemplateAnswer, TemplateRefusal,
-    Ticket,
+    BlockAnswer, BlockSource, Event, OrderAnswer, OrderRefusal, OrderSource, TemplateAnswer, Ticket,
 };
 use crate::guard::DatadirLost;
 use crate::metrics::Metrics;
+use mining::TipMoved;
+pub(crate) use mining::Work;
 use state::State;
-use templates::{Moment, Templates, Turns};
+use templates::{Templates, Turns};
 
 /// How many peers' heights are remembered at the most: far more than there are peers.
 const MAX_PEER_HEIGHTS: usize = 1_024;
@@ -108,6 +110,9 @@ pub(crate) struct Shared {
     is_damaged: AtomicBool,
     templates: Mutex<Templates>,
     turns: Turns,
+    tip_moved: Mutex<TipMoved>,
+    /// The key that this node mines with, if it does.
+    mining_key: OnceLock<PublicKey>,
 }
 
 impl NodeHandle {
@@ -134,6 +139,8 @@ impl NodeHandle {
             is_damaged: AtomicBool::new(false),
             templates: Mutex::default(),
             turns: Turns::default(),
+            tip_moved: Mutex::default(),
+            mining_key: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -261,102 +268,19 @@ impl NodeHandle {
         Ok(admitted)
     }
 
-    /// A template for a miner, and the name under which it may be submitted: a new one, or the one it was told
-    /// within the last second if that is as good.
-    ///
-    /// # Errors
-    /// Why there is none; `None` where the node is stopping.
-    pub async fn template(&self, miner: PublicKey) -> Option<Result<(Hash, Arc<Template>), TemplateRefusal>> {
-        if self.is_stopping() {
-            return None;
-        }
-        if self.sync_state().is_syncing() {
-            return Some(Err(TemplateRefusal::Syncing));
-        }
-        if let Some(room) = self.low_room() {
-            return Some(Err(TemplateRefusal::Storage(room.to_string())));
-        }
-        if let Some(told) = self.shared.templates.lock().again(&miner, &self.moment()) {
-            return Some(Ok(told));
-        }
-        let place = self.shared.turns.join(miner);
-        let mut refused = place.turn().await;
-        // What the callers before this one were told may do for it.
-        let asked = self.moment();
-        if let Some(told) = self.shared.templates.lock().again(&miner, &asked) {
-            return Some(Ok(told));
-        }
-        if let Some((_, refusal)) = refused.as_ref().filter(|(changes, _)| *changes == asked.changes) {
-            return Some(Err(refusal.clone()));
-        }
-        Some(match self.new_template(miner).await? {
-            Ok((id, template)) => {
-                let template = Arc::new(template);
-                self.shared.templates.lock().keep(id, template.clone(), asked);
-                Ok((id, template))
-            }
-            Err(refusal) => {
-                // The others end without a change; who may mine changes with the tip alone.
-                let lasts = matches!(refusal, TemplateRefusal::Miner(_));
-                *refused = lasts.then(|| (asked.changes, refusal.clone()));
-                Err(refusal)
-            }
-        })
-    }
-
-    /// A template made now, which is not remembered: for who submits the block itself.
-    pub(crate) async fn new_template(&self, miner: PublicKey) -> Option<TemplateAnswer> {
-        let ticket = self.ticket();
-        let (sender, answer) = oneshot::channel();
-        self.shared.waiting.lock().templates.insert(ticket, sender);
-        self.send(Event::Template { ticket, miner }).await?;
-        answer.await.ok()
-    }
-
-    fn moment(&self) -> Moment {
-        // Counted first: what changes after it is taken for news.
-        let changes = *self.shared.changes.borrow();
-        Moment { tip: self.shared.reader.snapshot().tip.id(), changes, now_ms: self.shared.clock.now() }
-    }
-
-    /// Submits the nonce found for a template of this node, with the miner's signature.
-    ///
-    /// # Errors
-    /// [`SubmitError`].
-    pub async fn submit_template(
-        &self,
-        id: &Hash,
-        nonce: u64,
-        signature: Signature,
-    ) -> Result<Submission, SubmitError> {
-        let template = self.shared.templates.lock().get(id).ok_or(SubmitError::UnknownTemplate)?;
-        let mut header = template.header;
-        header.nonce = nonce;
-        let header = SignedHeader { header, signature };
-        self.submit_block(block_bytes(&header, &template.transactions)).await
-    }
-
-    /// Signs and submits the nonce that this node's own miner found.
-    ///
-    /// # Errors
-    /// [`SubmitError`].
-    pub(crate) async fn submit_own(
-        &self,
-        template: &Template,
-        nonce: u64,
-        key: &SecretKey,
-    ) -> Result<Submission, SubmitError> {
-        let mut header = template.header;
-        header.nonce = nonce;
-        let signature = key.sign(&block_message(&header.id()));
-        self.submit_block(block_bytes(&SignedHeader { header, signature }, &template.transactions)).await
-    }
-
     /// Submits a whole block: checked off this task, then judged by the core.
     ///
     /// # Errors
     /// [`SubmitError::Stopping`].
     pub async fn submit_block(&self, bytes: Vec<u8>) -> Result<Submission, SubmitError> {
+        self.judge_block(bytes, BlockSource::Local).await
+    }
+
+    async fn judge_block(
+        &self,
+        bytes: Vec<u8>,
+        source: fn(Ticket) -> BlockSource,
+    ) -> Result<Submission, SubmitError> {
         let id = bytes.first_chunk().map(|header| SignedHeader::from_bytes(header).header.id());
         let block = match self.check_block(bytes).await.ok_or(SubmitError::Stopping)? {
             Ok(block) => block,
@@ -370,7 +294,7 @@ impl NodeHandle {
         let ticket = self.ticket();
         let (sender, answer) = oneshot::channel();
         self.shared.waiting.lock().blocks.insert(ticket, sender);
-        let event = Event::Block { source: BlockSource::Local(ticket), block: Arc::new(block) };
+        let event = Event::Block { source: source(ticket), block: Arc::new(block) };
         self.send(event).await.ok_or(SubmitError::Stopping)?;
         let answer = answer.await.map_err(|_| SubmitError::Stopping)?;
         Ok(Submission::Judged(Box::new(answer)))

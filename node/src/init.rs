@@ -270,7 +270,7 @@ fn public_key(text: &str, network: &str) -> Result<PublicKey, Failure> {
     match text.parse() {
         Ok(key) => Ok(key),
         Err(error) if text.starts_with("prt1") => Err(Failure::Config(error.to_string())),
-        Err(_) => Ok(KeySource::parse(text)?.load(network)?.public_key()),
+        Err(_) => Ok(KeySource::parse(text)?.address(network)?),
     }
 }
 

@@ -1,11 +1,13 @@
 //! The node's metrics, in libp2p's own registry: `printsy_<area>_<what>_<unit>`.
 //!
-//! Counters and gauges only; who writes them says so by a method here, so that every name stands in this file.
+//! Counters, gauges and one histogram; who writes them says so by a method here, so that every name stands in this file.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 type Level = Gauge<u64, AtomicU64>;
@@ -15,6 +17,7 @@ type Level = Gauge<u64, AtomicU64>;
 pub struct Metrics {
     height: Level,
     final_height: Level,
+    best_height: Level,
     blocks_connected: Counter,
     blocks_disconnected: Counter,
     blocks_refused: Counter,
@@ -30,13 +33,45 @@ pub struct Metrics {
     templates: Counter,
     template_transactions: Level,
     template_orders: Level,
+    template_faults: Level,
     index_lag: Level,
     headers: Level,
     rpc_calls: Counter,
     rpc_errors: Counter,
     rpc_waiting: Level,
+    rpc_subscriptions: Level,
+    rpc_slow_readers: Counter,
     miner_hashes: Counter,
     miner_blocks: Counter,
+    miner_accepted: Counter,
+    miner_stale: Counter,
+    miner_refused: Counter,
+    miner_foreign: Counter,
+    miner_stale_hashes: Counter,
+    miner_turn: Turns,
+}
+
+/// What becomes of a block of this node's own miner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mined {
+    /// It was found.
+    Found,
+    /// It is on the chain.
+    Accepted,
+    /// Another was there before it.
+    Stale,
+    /// It broke a rule.
+    Refused,
+}
+
+/// How long new tips waited for their first hash, in seconds.
+#[derive(Clone, Debug)]
+struct Turns(Histogram);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Histogram::new([0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0]))
+    }
 }
 
 impl Metrics {
@@ -59,14 +94,40 @@ impl Metrics {
         registry.register("rpc_errors", "Calls answered with an error", m.rpc_errors.clone());
         let waiting = m.rpc_waiting.clone();
         registry.register("rpc_waiting", "Calls that wait for what becomes of an order", waiting);
-        registry.register("miner_hashes", "Nonces tried by this node's own miner", m.miner_hashes.clone());
-        registry.register("miner_blocks", "Blocks found by this node's own miner", m.miner_blocks.clone());
+        let open = m.rpc_subscriptions.clone();
+        registry.register("rpc_subscriptions", "Subscriptions now", open);
+        let slow = m.rpc_slow_readers.clone();
+        registry.register("rpc_slow_readers", "Subscriptions ended because their reader was too slow", slow);
+        metrics.register_miner(registry);
         metrics
+    }
+
+    fn register_miner(&self, registry: &mut Registry) {
+        let counters = [
+            ("miner_hashes", "Nonces tried by this node's own miner", &self.miner_hashes),
+            (
+                "miner_stale_hashes",
+                "About how many of them when the tip was another",
+                &self.miner_stale_hashes,
+            ),
+            ("miner_blocks", "Blocks found by this node's own miner", &self.miner_blocks),
+            ("miner_blocks_accepted", "Those on the chain when they were submitted", &self.miner_accepted),
+            ("miner_blocks_stale", "Those that came too late", &self.miner_stale),
+            ("miner_blocks_refused", "Those that broke a rule: mistakes of this node", &self.miner_refused),
+            ("miner_foreign_blocks", "Blocks by this node's key that it did not make", &self.miner_foreign),
+        ];
+        for (name, help, counter) in counters {
+            registry.register(name, help, counter.clone());
+        }
+        let turn = self.miner_turn.0.clone();
+        registry.register("miner_turn_seconds", "How long new tips waited for their first hash", turn);
     }
 
     fn register_chain(&self, registry: &mut Registry) {
         registry.register("chain_height", "Height of the tip", self.height.clone());
         registry.register("chain_final_height", "Height of the last final block", self.final_height.clone());
+        let best = self.best_height.clone();
+        registry.register("sync_best_height", "Height to sync to: the tip's where the node is synced", best);
         let connected = self.blocks_connected.clone();
         registry.register("chain_blocks_connected", "Blocks that joined the chain", connected);
         let disconnected = self.blocks_disconnected.clone();
@@ -110,12 +171,23 @@ impl Metrics {
         registry.register("template_transactions", "Orders in the last template made", last);
         let ever = self.template_orders.clone();
         registry.register("template_orders", "Orders put into the template of a tip, since the start", ever);
+        let faults = self.template_faults.clone();
+        registry.register(
+            "template_faults",
+            "Templates made that broke a rule: mistakes of this node",
+            faults,
+        );
     }
 
     /// Where the chain stands.
     pub fn chain(&self, height: u64, final_height: u64) {
         self.height.set(height);
         self.final_height.set(final_height);
+    }
+
+    /// How high the chain is that the node follows or syncs to.
+    pub fn sync(&self, best_height: u64) {
+        self.best_height.set(best_height);
     }
 
     /// What waits.
@@ -176,9 +248,10 @@ impl Metrics {
         self.template_transactions.set(transactions as u64);
     }
 
-    /// How many orders were put into templates since the start.
-    pub fn templated(&self, orders: u64) {
+    /// How many orders were put into templates since the start, and how many templates broke a rule.
+    pub fn templated(&self, orders: u64, faults: u64) {
         self.template_orders.set(orders);
+        self.template_faults.set(faults);
     }
 
     /// A call was answered.
@@ -195,14 +268,57 @@ impl Metrics {
         RpcWait(self.rpc_waiting.clone())
     }
 
-    /// This node's miner tried nonces.
-    pub fn hashes(&self, count: u64) {
-        self.miner_hashes.inc_by(count);
+    /// A subscription began.
+    pub fn subscribed(&self) {
+        self.rpc_subscriptions.inc();
     }
 
-    /// This node's miner found a block.
-    pub fn block_found(&self) {
-        self.miner_blocks.inc();
+    /// A subscription ended.
+    pub fn unsubscribed(&self) {
+        self.rpc_subscriptions.dec();
+    }
+
+    /// How many subscriptions ended because their reader was too slow.
+    #[must_use]
+    pub fn slow_readers(&self) -> u64 {
+        self.rpc_slow_readers.get()
+    }
+
+    /// A subscription's reader was too slow.
+    pub fn slow_reader(&self) {
+        self.rpc_slow_readers.inc();
+    }
+
+    /// This node's miner tried nonces, some of them when the tip was another.
+    pub fn hashes(&self, count: u64, stale: u64) {
+        self.miner_hashes.inc_by(count);
+        self.miner_stale_hashes.inc_by(stale);
+    }
+
+    /// This node's miner began to search on a new tip, so long after it was the tip.
+    pub fn turned(&self, after: Duration) {
+        self.miner_turn.0.observe(after.as_secs_f64());
+    }
+
+    /// A block of this node's miner.
+    pub fn mined(&self, block: Mined) {
+        match block {
+            Mined::Found => self.miner_blocks.inc(),
+            Mined::Accepted => self.miner_accepted.inc(),
+            Mined::Stale => self.miner_stale.inc(),
+            Mined::Refused => self.miner_refused.inc(),
+        };
+    }
+
+    /// A block by this node's mining key that it did not make.
+    pub fn foreign_block(&self) {
+        self.miner_foreign.inc();
+    }
+
+    /// How many blocks by this node's mining key it did not make.
+    #[must_use]
+    pub fn foreign_blocks(&self) -> u64 {
+        self.miner_foreign.get()
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use printsy_consensus::{Genesis, SecretKey};
 use printsy_ledger::store::{Missing, StoreError};
 use printsy_ledger::{LedgerError, OpenReport};
-use printsy_miner::Miner;
+use printsy_miner::{Kernel, Miner};
 use printsy_p2p::Network;
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, watch};
@@ -39,6 +39,8 @@ pub struct MiningOptions {
     pub key: SecretKey,
     /// How many threads search.
     pub threads: usize,
+    /// What they search with; the fastest where none is said.
+    pub kernel: Option<Kernel>,
     /// When it mines.
     pub mode: MiningMode,
     /// Whether it waits for its first peer before it mines.
@@ -134,6 +136,14 @@ impl Node {
         let (events, queue) = mpsc::channel(EVENT_QUEUE);
         let handle =
             NodeHandle::new(ledger.reader(), options.clock, metrics.clone(), network.clone(), events);
+        let mut core = Core::new(ledger, metrics);
+        if let Some(mining) = &options.mining {
+            let key = mining.key.public_key();
+            core.watch_key(key, handle.clock().now());
+            handle.mines_with(key);
+        }
+        // Before anybody can ask: a node in the midst of a repair is not ready.
+        handle.show(&core);
         let server = match options.server {
             Some(options) => Some(
                 serve(options, handle.clone(), Arc::new(registry))
@@ -142,8 +152,7 @@ impl Node {
             ),
             None => None,
         };
-        let core = spawn_core(Core::new(ledger, metrics), queue, handle.clone(), options.on_conflict)
-            .map_err(NodeError::Thread)?;
+        let core = spawn_core(core, queue, handle.clone(), options.on_conflict).map_err(NodeError::Thread)?;
         let (stop, stopping) = watch::channel(false);
         let mut tasks = vec![tokio::spawn(tick(handle.clone()))];
         if let Some(guard) = options.guard {
@@ -164,12 +173,15 @@ impl Node {
         options: MiningOptions,
         stopping: watch::Receiver<bool>,
     ) -> Result<(), NodeError> {
-        let mining = Mining {
-            key: options.key,
-            miner: Miner::new(options.threads)?,
-            mode: options.mode,
-            wait_for_peer: options.wait_for_peer,
+        let miner = match options.kernel {
+            Some(kernel) => Miner::with_kernel(options.threads, kernel)?,
+            None => Miner::new(options.threads)?,
         };
+        for error in miner.skipped() {
+            tracing::warn!(%error, "a faster kernel is not used: this processor is not to be trusted");
+        }
+        let mining =
+            Mining { key: options.key, miner, mode: options.mode, wait_for_peer: options.wait_for_peer };
         self.tasks.push(spawn_miner(self.handle.clone(), mining, stopping));
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use printsy_consensus::Genesis;
 use printsy_ledger::store::{
-    Checkpoint, Disk, Doubt, FileDisk, Index, MemoryDisk, MemoryIndex, Missing, SledIndex, StoreError,
+    Checkpoint, Disk, Doubt, FileDisk, Index, Mark, MemoryDisk, MemoryIndex, Missing, SledIndex, StoreError,
     check_network, repair,
 };
 use printsy_ledger::{Damage, Ledger, LedgerError, OpenReport};
@@ -45,11 +45,19 @@ pub(crate) fn open(
         Storage::Memory => {
             watched(genesis, Arc::new(MemoryDisk::default()), Arc::new(MemoryIndex::default()))?
         }
-        Storage::Datadir(path) => open_datadir(&genesis, path, missing)?,
+        Storage::Datadir(path) => whole(open_datadir(&genesis, path, missing)?, missing)?,
     };
     let (height, moves) = (report.height, report.moves_applied);
     tracing::info!(height, checkpoint = report.checkpoint_height, moves, "ledger open");
     Ok((ledger, report))
+}
+
+/// Opens the ledger in a datadir as it is, its chain perhaps not made whole yet by a repair that was begun before.
+///
+/// # Errors
+/// As [`open`], but where blocks are missing that a repair waits for.
+pub(crate) fn open_midway(genesis: &Arc<Genesis>, datadir: &Path) -> Result<Ledger, LedgerError> {
+    Ok(open_datadir(genesis, datadir, Missing::Refuse)?.0)
 }
 
 /// Opens the ledger in a datadir with an index made again from the journal.
@@ -84,32 +92,31 @@ fn open_datadir(
     // Opening the index writes, and a damaged one is wiped: not in a datadir that is not ours to touch.
     check_network(disk.as_ref(), &genesis.hash())?;
     let path = datadir.join(INDEX_FOLDER);
-    // What the index knows to be final is remembered before it is thrown away: a damaged journal may not tell it.
-    let mut known_final = 0;
+    // What the index stood at is remembered before it is thrown away: a damaged journal may not tell it.
+    let mut mark = None;
     if let Some(why) = Doubt::read(disk.as_ref())? {
         tracing::warn!(%why, "going through the whole journal");
-        known_final = final_height_in(&open_index(&path)?, genesis);
+        mark = mark_of(&open_index(&path)?, genesis);
         SledIndex::wipe(&path)?;
     }
     for _ in 0..MAX_REPAIRS {
         let index = Arc::new(open_index(&path)?);
-        known_final = known_final.max(final_height_in(index.as_ref(), genesis));
+        mark = mark.or_else(|| mark_of(index.as_ref(), genesis));
         match watched(genesis.clone(), disk.clone(), index) {
             Ok(opened) => {
                 Doubt::clear(disk.as_ref())?;
-                return whole(opened, missing);
+                return Ok(opened);
             }
-            Err(error) => heal(&disk, genesis, error, known_final, missing)?,
+            Err(error) => heal(&disk, genesis, error, mark, missing)?,
         }
         SledIndex::wipe(&path)?;
     }
-    whole(watched(genesis.clone(), disk, Arc::new(open_index(&path)?))?, missing)
+    watched(genesis.clone(), disk, Arc::new(open_index(&path)?))
 }
 
-/// The final height that an index has noted; 0 without one.
-fn final_height_in(index: &SledIndex, genesis: &Genesis) -> u64 {
-    let mark = Checkpoint::peek(index, &genesis.hash()).ok().flatten();
-    mark.map_or(0, |mark| mark.final_height)
+/// What an index stands at; `None` where it tells nothing.
+fn mark_of(index: &SledIndex, genesis: &Genesis) -> Option<Mark> {
+    Checkpoint::peek(index, &genesis.hash()).ok().flatten()
 }
 
 /// Refuses a chain that a repair has not made whole yet, where there is nobody to ask for the rest.
@@ -121,7 +128,7 @@ fn whole(opened: (Ledger, OpenReport), missing: Missing) -> Result<(Ledger, Open
             offset: 0,
             what: format!(
                 "its repair is not at its end: blocks up to height {height} are missing: start the node with \
-                 --bootnodes, and they are fetched from peers"
+                 --bootnodes, and they are fetched from peers; where nobody has them, give them up by `printsyd resolve`"
             ),
         }
         .into()),
@@ -133,7 +140,7 @@ fn heal(
     disk: &Arc<dyn Disk>,
     genesis: &Genesis,
     error: LedgerError,
-    known_final: u64,
+    mark: Option<Mark>,
     missing: Missing,
 ) -> Result<(), LedgerError> {
     let damage = error.damage();
@@ -143,7 +150,7 @@ fn heal(
             tracing::warn!(%error, "making what is made from the journal again");
         }
         Some(Damage::Journal) => {
-            if let Some(repair) = repair(disk, genesis, known_final, missing)? {
+            if let Some(repair) = repair(disk, genesis, mark, missing)? {
                 let (height, missing) = (repair.height, repair.missing.len());
                 tracing::warn!(damage = repair.damage, height, missing, "the journal is repaired");
             }

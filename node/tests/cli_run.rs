@@ -18,27 +18,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use printsy_consensus::{Action, Body, Genesis, Line, SecretKey, Transaction, codec};
-use program::{Running, printsyd, run};
+use program::{Running, address_in, get, printsyd, run};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// The address in `is ready at http://ADDRESS (`.
-fn address_in(line: &str) -> SocketAddr {
-    let (_, rest) = line.split_once("http://").unwrap();
-    rest.split_whitespace().next().unwrap().parse().unwrap()
-}
-
-fn get(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]
@@ -133,7 +118,7 @@ fn a_configuration_that_moves_its_own_datadir_is_refused() {
 fn ask(address: SocketAddr, method: &str, params: Value) -> Option<Value> {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params }).to_string();
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     let length = body.len();
     write!(
         stream,

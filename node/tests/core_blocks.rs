@@ -4,6 +4,8 @@
 mod core_support;
 #[path = "core_blocks/full_disk.rs"]
 mod full_disk;
+#[path = "core_blocks/own_key.rs"]
+mod own_key;
 
 use std::sync::Arc;
 

@@ -1,6 +1,10 @@
 //! The laws of the chain, of mining and of the development network's methods over RPC.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+#[path = "server_chain/miners.rs"]
+mod miners;
+#[path = "server_chain/own_miner.rs"]
+mod own_miner;
 mod server_support;
 mod support;
 

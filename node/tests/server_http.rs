@@ -205,7 +205,8 @@ async fn a_large_upload_that_stops_loses_its_place() {
     let read = stalled.read_to_end(&mut answer);
     tokio::time::timeout(server_support::PATIENCE, read).await.unwrap().unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
-    assert!(begin.elapsed() < std::time::Duration::from_secs(20), "{:?}", begin.elapsed());
+    let took = begin.elapsed();
+    assert!(took < std::time::Duration::from_secs(30), "sooner than a body may take that grows: {took:?}");
     node.stop().await.unwrap();
 }
 
@@ -282,7 +283,9 @@ async fn health_tells_whether_orders_may_come() {
     assert_eq!((ready.status, ready.json()), (200, json!([])));
     let all = get(address(&node), "/readyz?verbose").await.json();
     let names: Vec<&str> = all.as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["synced", "storage", "journal", "finality", "tip"]);
+    assert_eq!(names, ["synced", "disk", "index", "journal", "finality", "tip"]);
+    let all = all.as_array().unwrap();
+    assert!(all.iter().all(|check| !check["threshold"].as_str().unwrap().is_empty()), "{all:?}");
     result(address(&node), "getChain", json!([])).await;
     error(address(&node), "isAvailable", json!([])).await;
     let metrics = get(address(&node), "/metrics").await.body;

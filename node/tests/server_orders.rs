@@ -336,11 +336,12 @@ async fn an_order_that_a_reorganisation_takes_out_is_told_as_displaced() {
     let order = purchase(&genesis, "alice", 1, 3, 1);
     accept(node.handle(), address(&node), &order).await;
     let lost = result(address(&node), "getBlock", json!([1])).await;
-    let (server, params) = (address(&node), json!([hex(&order), "final", 1_500]));
-    let waiting = tokio::spawn(async move { result(server, "executeTransaction", params).await });
     // The other branch has more work, and sold the same copies to somebody else.
     support::submit(other.handle(), &purchase(&genesis, "bob", 1, 1, 2)).await.unwrap();
     mine(other.handle(), "miner-2", 2).await;
+    // What is displaced may come back: the wait goes on to its end. It must not end before the branch is here.
+    let (server, params) = (address(&node), json!([hex(&order), "final", 5_000]));
+    let waiting = tokio::spawn(async move { result(server, "executeTransaction", params).await });
     for height in 1..=2 {
         let block = other.handle().reader().block_at(height).unwrap().unwrap();
         node.handle().submit_block(block.bytes).await.unwrap();

@@ -131,6 +131,10 @@ pub enum Misbehaviour {
 }
 
 impl Misbehaviour {
+    /// Every kind.
+    pub const ALL: [Self; 5] =
+        [Self::Malformed, Self::InvalidMessage, Self::InvalidBlock, Self::WrongAnswer, Self::Flood];
+
     /// What it costs of a score that starts at 0 and ends in a ban at -100.
     #[must_use]
     pub fn cost(self) -> i32 {

@@ -32,6 +32,11 @@ impl Metrics {
         area.register("request_failures", "Requests of ours without an answer", failures.clone());
         area.register("bans", "Peers banned for their faults", bans.clone());
         area.register("event_pauses", "Times the node was too slow for its peers", pauses.clone());
+        // Told from the start: of a counter that appears with its first count, that count is never seen as a rise.
+        metrics.peers(0, 0);
+        for fault in Misbehaviour::ALL {
+            faults.get_or_create(&[("kind", fault.word())]);
+        }
         metrics
     }
 

@@ -107,7 +107,8 @@ pub struct HeaderInfo {
     pub bits: BitsHex,
     /// Who made it; of block 0, nobody.
     pub miner: Option<Address>,
-    /// What people call the miner, if it is registered still.
+    /// What people called the miner when it made the block, whatever became of it since; a registrar may mine without
+    /// a name.
     pub miner_name: Option<String>,
     /// What proof of work varied.
     pub nonce: NonceHex,

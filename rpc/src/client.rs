@@ -19,10 +19,10 @@ use crate::method::Method;
 use crate::text::MAX_BLOCK_BYTES;
 
 /// How long a connection may take: a node is near, or it is not there.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long an answer may take: the longest wait a call may ask for, and time to answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(600 + 30);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(600 + 30);
 
 /// The largest request and answer: the largest block in hex, and room for what stands around it.
 const MAX_BODY_BYTES: u32 = body_limit();
@@ -78,6 +78,14 @@ pub enum ClientError {
         /// What was wrong with the answer.
         why: String,
     },
+    /// The session, or one subscription of it, is over.
+    #[error("the connection to {url} ended: {why}")]
+    Ended {
+        /// With whom it was.
+        url: String,
+        /// What ended it.
+        why: String,
+    },
 }
 
 /// Calls one node.
@@ -93,17 +101,22 @@ impl Client {
     /// # Errors
     /// [`ClientError::Url`] if it is no `http` URL.
     pub fn new(url: &str) -> Result<Self, ClientError> {
-        let refused = |why: &str| ClientError::Url { url: url.to_owned(), why: why.to_owned() };
-        if url.starts_with("https:") {
-            return Err(refused("a node speaks plain http, so reach a far one through a tunnel (ssh -L)"));
-        }
+        Self::with_limits(url, MAX_BODY_BYTES, REQUEST_TIMEOUT)
+    }
+
+    /// A client that takes no larger message and waits no longer than this.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with_limits(url: &str, max_body_bytes: u32, answer_within: Duration) -> Result<Self, ClientError> {
+        refuse_tls(url)?;
         let http = HttpClientBuilder::default()
             .connect_timeout(CONNECT_TIMEOUT)
-            .request_timeout(REQUEST_TIMEOUT)
-            .max_request_size(MAX_BODY_BYTES)
-            .max_response_size(MAX_BODY_BYTES)
+            .request_timeout(answer_within)
+            .max_request_size(max_body_bytes)
+            .max_response_size(max_body_bytes)
             .build(url)
-            .map_err(|error| refused(&error.to_string()))?;
+            .map_err(|error| bad_url(url, error.to_string()))?;
         Ok(Self { http, url: url.to_owned() })
     }
 
@@ -118,8 +131,7 @@ impl Client {
     /// # Errors
     /// [`ClientError::Refused`] with the node's own error, or what kept it from answering.
     pub async fn call<M: Method>(&self, params: &M::Params) -> Result<M::Result, ClientError> {
-        let params = Named(RawValue::from_string(to_json(params)).ok());
-        self.http.request(M::NAME, params).await.map_err(|error| self.explain(M::NAME, error))
+        self.http.request(M::NAME, Named::of(params)).await.map_err(|error| self.explain(M::NAME, error))
     }
 
     fn explain(&self, method: &'static str, error: CallError) -> ClientError {
@@ -139,14 +151,47 @@ impl Client {
         }
         let cause = root_cause(error);
         match cause.downcast_ref::<io::Error>() {
-            Some(io) => ClientError::Unreachable { url, why: plain(io) },
+            Some(io) => ClientError::Unreachable { url, why: io_sentence(io) },
             None => ClientError::NotANode { url, method, why: cause.to_string() },
         }
     }
 }
 
+fn bad_url(url: &str, why: impl Into<String>) -> ClientError {
+    ClientError::Url { url: url.to_owned(), why: why.into() }
+}
+
+fn refuse_tls(url: &str) -> Result<(), ClientError> {
+    if url.starts_with("https:") {
+        return Err(bad_url(url, "a node speaks plain http, so reach a far one through a tunnel (ssh -L)"));
+    }
+    Ok(())
+}
+
+/// `host:port` of an `http` URL, to connect to.
+///
+/// # Errors
+/// [`ClientError::Url`].
+pub(crate) fn host_and_port(url: &str) -> Result<String, ClientError> {
+    refuse_tls(url)?;
+    let rest = url.strip_prefix("http://").ok_or_else(|| bad_url(url, "it does not begin with http://"))?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.is_empty() || authority.contains('@') {
+        return Err(bad_url(url, "it names no host"));
+    }
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    Ok(if has_port { authority.to_owned() } else { format!("{authority}:80") })
+}
+
 /// Params by name.
-struct Named(Option<Box<RawValue>>);
+pub(crate) struct Named(Option<Box<RawValue>>);
+
+impl Named {
+    /// These params.
+    pub(crate) fn of(params: &impl Serialize) -> Self {
+        Self(RawValue::from_string(to_json(params)).ok())
+    }
+}
 
 impl ToRpcParams for Named {
     fn to_rpc_params(self) -> Result<Option<Box<RawValue>>, serde_json::Error> {
@@ -168,7 +213,7 @@ fn root_cause<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 's
 }
 
 /// The system's words without "(os error 111)".
-fn plain(error: &io::Error) -> String {
+pub(crate) fn io_sentence(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

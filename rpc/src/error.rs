@@ -59,11 +59,15 @@ pub enum RpcReason {
     Unauthorized,
     /// Too many calls: `retryAfterMs`.
     RateLimited,
+    /// A subscription's reader did not take what it was told in time.
+    SlowReader,
+    /// A subscription has nothing more to tell.
+    Ended,
 }
 
 impl RpcReason {
     /// Every reason, in the order of the codes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::SoldOut,
         Self::HeldByPending,
         Self::BadSignature,
@@ -85,6 +89,8 @@ impl RpcReason {
         Self::Storage,
         Self::Unauthorized,
         Self::RateLimited,
+        Self::SlowReader,
+        Self::Ended,
     ];
 
     /// Why an order is refused, or cannot be taken or told of.
@@ -134,6 +140,8 @@ impl RpcReason {
             Self::Storage => 3003,
             Self::Unauthorized => 4001,
             Self::RateLimited => 4002,
+            Self::SlowReader => 4003,
+            Self::Ended => 4004,
         }
     }
 
@@ -162,6 +170,8 @@ impl RpcReason {
             Self::Storage => "storage",
             Self::Unauthorized => "unauthorized",
             Self::RateLimited => "rateLimited",
+            Self::SlowReader => "slowReader",
+            Self::Ended => "ended",
         }
     }
 
@@ -177,6 +187,7 @@ impl RpcReason {
                 | Self::Syncing
                 | Self::Storage
                 | Self::RateLimited
+                | Self::SlowReader
         )
     }
 }
@@ -224,7 +235,7 @@ pub struct ErrorData {
     /// What the account has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<Amount>,
-    /// The height of the next block.
+    /// The height of the next block; of the next that this miner may make, where it has to pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u64>,
     /// The last height that could include the transaction.

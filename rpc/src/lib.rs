@@ -7,9 +7,11 @@
 //!
 //! - [`text`]: how hashes, addresses, amounts and bounded numbers are written
 //! - [`market`], [`history`], [`chain`], [`block`], [`mining`], [`proof`], [`admin`]: the methods
+//! - [`subscription`]: what a WebSocket session is told as it happens
 //! - [`registry`]: all of them in one table; [`openrpc`]: the table as an OpenRPC document
 //! - [`error`]: the reasons, their codes and data
 //! - [`client`]: calls over HTTP
+//! - [`session`]: calls and subscriptions over one WebSocket
 
 pub mod admin;
 pub mod block;
@@ -24,13 +26,17 @@ pub mod openrpc;
 pub mod proof;
 pub mod registry;
 mod schema;
+pub mod session;
+pub mod subscription;
 pub mod text;
 pub mod transaction;
 
 pub use client::{Client, ClientError};
 pub use error::{ErrorData, RpcError, RpcReason};
-pub use method::{Method, NoParams, Scope, parse_params};
+pub use method::{Method, NoParams, Scope, parse_params, parse_params_of};
 pub use registry::METHODS;
+pub use session::{Feed, Session};
+pub use subscription::{SUBSCRIPTIONS, Subscription};
 pub use text::{Address, Amount, HashHex, Hex, HexBytes, TransactionHex};
 
 /// The port a node serves on and a client asks, when nobody says otherwise.

@@ -90,8 +90,16 @@ pub struct NoParams {}
 /// # Errors
 /// -32602 with a sentence that names the method and what was expected.
 pub fn parse_params<M: Method>(raw: Option<&str>) -> Result<M::Params, RpcError> {
+    parse_params_of(M::NAME, raw)
+}
+
+/// Reads the params of the method of this name, of whatever kind it is.
+///
+/// # Errors
+/// As [`parse_params`].
+pub fn parse_params_of<P: DeserializeOwned>(name: &str, raw: Option<&str>) -> Result<P, RpcError> {
     let raw = raw.unwrap_or("{}").trim();
-    let refused = |why: &str| RpcError::invalid_params(format!("params of {}: {why}", M::NAME));
+    let refused = |why: &str| RpcError::invalid_params(format!("params of {name}: {why}"));
     if !raw.starts_with(['{', '[']) {
         return Err(refused("expected an object or an array"));
     }

@@ -90,7 +90,8 @@ fn the_registry_is_frozen() {
                     1004 expiresTooSoon\n1005 notListed\n1005 priceChanged\n1006 accountLimit\n\
                     1007 insufficientBalance\n1008 notAuthorized\n1009 notPurchased\n1010 malformed\n\
                     1011 refusedByRegistry\n1012 mempoolFull retryable\n2001 unknownTemplate\n3001 syncing retryable\n\
-                    3002 notFound\n3003 storage retryable\n4001 unauthorized\n4002 rateLimited retryable";
+                    3002 notFound\n3003 storage retryable\n4001 unauthorized\n4002 rateLimited retryable\n\
+                    4003 slowReader retryable\n4004 ended";
     assert_eq!(told.join("\n"), expected);
 }
 

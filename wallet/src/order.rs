@@ -1,13 +1,16 @@
-//! What a command becomes: lines, totals, expiry, a signed transaction. Pure; nothing is asked or sent here.
+//! What a command becomes: lines, totals, expiry, a signed transaction. Nothing is asked or sent here.
 //!
 //! What it needs to know of the chain is given to it, so that what is signed can be tested without a node.
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
 use printsy_consensus::{
-    Action, Body, Hash, Line, MAX_LINES, MAX_NAME_BYTES, MAX_TEXT_BYTES, SecretKey, Transaction,
+    Action, Body, Hash, Line, MAX_LINES, MAX_NAME_BYTES, MAX_TEXT_BYTES, PublicKey, SecretKey, Transaction,
 };
+use rand::TryRng;
+use rand::rngs::SysRng;
 
-use crate::cli::Item;
+use crate::cli::{Account, Item, OrderCommand};
 
 /// In how many blocks an order expires when nobody says: four minutes of two-second blocks, long enough to be
 /// mined through any hiccup and short enough to know soon that it never will be.
@@ -91,12 +94,50 @@ pub fn review(image: u64, rating: u8, text: &str) -> Result<Action> {
 ///
 /// # Errors
 /// A sentence for a name that is too long.
-pub fn register_miner(miner: printsy_consensus::PublicKey, name: &str) -> Result<Action> {
+pub fn register_miner(miner: PublicKey, name: &str) -> Result<Action> {
     let bytes = name.as_bytes().to_vec();
     let name = bytes.try_into().with_context(|| {
         format!("a miner's name is at most {MAX_NAME_BYTES} characters, and this one has {}", name.len())
     })?;
     Ok(Action::RegisterMiner { miner, name })
+}
+
+/// What a command asks for, where nothing but the accounts in it has to be looked up.
+///
+/// # Errors
+/// What `resolve` says of an account; a sentence for a text or a name that is too long.
+///
+/// # Panics
+/// For a purchase: its total is not in the command.
+pub fn action<H: Args>(
+    command: &OrderCommand<H>,
+    resolve: impl Fn(&Account) -> Result<PublicKey>,
+) -> Result<Action> {
+    Ok(match command {
+        OrderCommand::Buy { .. } => unreachable!("a purchase is made with its total"),
+        OrderCommand::ListImage { image, seller, price, editions, .. } => {
+            Action::List { image: *image, seller: resolve(seller)?, price: *price, editions: *editions }
+        }
+        OrderCommand::Transfer { to, amount, .. } => Action::Transfer { to: resolve(to)?, amount: *amount },
+        OrderCommand::Issue { to, amount, .. } => Action::Issue { to: resolve(to)?, amount: *amount },
+        OrderCommand::Redeem { amount, .. } => Action::Redeem { amount: *amount },
+        OrderCommand::Review { image, rating, text, .. } => review(*image, *rating, text)?,
+        OrderCommand::Admit { account, .. } => Action::Admit { account: resolve(account)? },
+        OrderCommand::Expel { account, .. } => Action::Expel { account: resolve(account)? },
+        OrderCommand::RegisterMiner { miner, name, .. } => register_miner(resolve(miner)?, name)?,
+        OrderCommand::RevokeMiner { miner, .. } => Action::RevokeMiner { miner: resolve(miner)? },
+    })
+}
+
+/// An order of `sender`, with a reference of its own.
+///
+/// # Errors
+/// If the system has no randomness.
+pub fn body(sender: PublicKey, expires_at: u64, action: Action) -> Result<Body> {
+    let mut reference = [0; 16];
+    let filled = SysRng.try_fill_bytes(&mut reference);
+    filled.context("the system gave no random bytes for the order's reference")?;
+    Ok(Body { sender, reference, expires_at, action })
 }
 
 /// The signed transaction.

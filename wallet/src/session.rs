@@ -4,15 +4,13 @@
 //! guard nothing.
 
 use anyhow::{Context, Result};
-use printsy_consensus::{Action, Hash, SecretKey, codec};
-use printsy_keys::Keyring;
+use printsy_consensus::{Body, Hash, SecretKey, Transaction, codec};
 use printsy_rpc::chain::{Chain, GetChain, GetParams};
 use printsy_rpc::market::{Edition, ExecuteParams, ExecuteTransaction, GetEdition, ImageParams, Status};
 use printsy_rpc::{Client, ClientError, Method, NoParams, TransactionHex};
-use rand::TryRng;
-use rand::rngs::SysRng;
 
-use crate::cli::Send;
+use crate::answer::MayBeUnderWay;
+use crate::cli::orders::{Validity, Waiting};
 use crate::order;
 
 /// A node, and where its chain stood when the session began.
@@ -39,12 +37,24 @@ impl Session {
         &self.chain
     }
 
+    /// The network's genesis.
+    #[must_use]
+    pub fn genesis(&self) -> Hash {
+        self.chain.genesis.into()
+    }
+
+    /// The node's address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.client.url()
+    }
+
     /// Asks `M`.
     ///
     /// # Errors
     /// As the client.
-    pub async fn ask<M: Method>(&self, params: &M::Params) -> Result<M::Result> {
-        Ok(self.client.call::<M>(params).await?)
+    pub async fn ask<M: Method>(&self, params: &M::Params) -> Result<M::Result, ClientError> {
+        self.client.call::<M>(params).await
     }
 
     /// What the chain says of an image.
@@ -53,82 +63,85 @@ impl Session {
     /// As the client.
     pub async fn edition(&self, image: u64) -> Result<Edition> {
         let image = image.try_into().map_err(anyhow::Error::msg)?;
-        self.ask::<GetEdition>(&ImageParams { image }).await
+        Ok(self.ask::<GetEdition>(&ImageParams { image }).await?)
     }
 
-    /// The key that `text` names, for use on this network.
-    ///
-    /// # Errors
-    /// What the key's source says, as it stands.
-    pub fn key(&self, text: &str) -> Result<SecretKey> {
-        Ok(key_source(text)?.load(&self.chain.network)?)
-    }
-
-    /// Signs `action` for this network, to be sent as `send` says.
+    /// The last height that may include an order made now.
     ///
     /// # Errors
     /// As the client; a sentence if the network does not allow such a validity.
-    pub async fn prepare(&self, key: &SecretKey, action: Action, send: Send) -> Result<Prepared> {
+    pub async fn expiry(&self, validity: Validity) -> Result<u64> {
         let params = self.ask::<GetParams>(&NoParams {}).await?;
-        let expires_at = order::expiry(self.chain.tip.height, params.max_validity, send.valid_for)?;
-        let genesis = Hash::from(self.chain.genesis);
-        let transaction = order::sign(key, &genesis, expires_at, reference()?, action);
-        let execute = ExecuteParams {
-            transaction: TransactionHex::new(codec::encode(&transaction)).map_err(anyhow::Error::msg)?,
-            wait: Some(send.wait.into()),
-            timeout_ms: Some(send.timeout_ms.try_into().map_err(anyhow::Error::msg)?),
-        };
-        Ok(Prepared { txid: transaction.body.txid(), expires_at, execute })
+        order::expiry(self.chain.tip.height, params.max_validity, validity.valid_for)
     }
 
     /// Sends an order, and waits as it says.
     ///
     /// # Errors
-    /// The node's refusal; or what kept it from answering, with the order's id, since the order may be under
-    /// way all the same.
-    pub async fn send(&self, order: Prepared) -> Result<Status> {
-        let Prepared { txid, expires_at, execute } = order;
+    /// The node's refusal; or what kept it from answering, as [`MayBeUnderWay`].
+    pub async fn send(&self, order: &Order, waiting: Waiting) -> Result<Status> {
+        let execute = ExecuteParams {
+            transaction: order.hex.clone(),
+            wait: Some(waiting.wait.into()),
+            timeout_ms: Some(waiting.timeout_ms.try_into().map_err(anyhow::Error::msg)?),
+        };
         match self.client.call::<ExecuteTransaction>(&execute).await {
             Ok(status) => Ok(status),
             Err(error @ ClientError::Refused(_)) => Err(error.into()),
-            Err(error) => Err(error).with_context(|| {
-                format!(
-                    "order {txid} may be under way until block {expires_at}, so ask `printsy status {txid}` \
-                     before you order again"
-                )
-            }),
+            Err(error) => {
+                Err(error).context(MayBeUnderWay { txid: order.txid, expires_at: order.expires_at() })
+            }
         }
     }
 }
 
-/// A signed order, not yet sent.
+/// A signed order.
 #[derive(Clone, Debug)]
-pub struct Prepared {
+pub struct Order {
+    transaction: Transaction,
+    hex: TransactionHex,
     txid: Hash,
-    expires_at: u64,
-    execute: ExecuteParams,
 }
 
-impl Prepared {
+impl Order {
+    /// Signs `body` for the network of `genesis`.
+    ///
+    /// # Errors
+    /// A sentence for an order larger than any, which no action makes.
+    pub fn sign(body: Body, genesis: &Hash, key: &SecretKey) -> Result<Self> {
+        Self::new(body.sign(genesis, key))
+    }
+
+    /// A transaction that is signed already.
+    ///
+    /// # Errors
+    /// As [`Order::sign`].
+    pub fn new(transaction: Transaction) -> Result<Self> {
+        let hex = TransactionHex::new(codec::encode(&transaction)).map_err(anyhow::Error::msg)?;
+        Ok(Self { txid: transaction.body.txid(), transaction, hex })
+    }
+
     /// The order's id.
     #[must_use]
     pub fn txid(&self) -> Hash {
         self.txid
     }
-}
 
-/// What `--key` means: a name in the user's ring, a file, `dev:NAME`.
-fn key_source(text: &str) -> Result<printsy_keys::KeySource> {
-    // Without a home there is no ring, but files and development keys work.
-    match Keyring::of_user() {
-        Ok(ring) => Ok(ring.source(text)?),
-        Err(_) => Ok(printsy_keys::KeySource::parse(text)?),
+    /// What it says.
+    #[must_use]
+    pub fn body(&self) -> &Body {
+        &self.transaction.body
     }
-}
 
-/// Sixteen random bytes: what tells two equal orders apart.
-fn reference() -> Result<[u8; 16]> {
-    let mut bytes = [0; 16];
-    SysRng.try_fill_bytes(&mut bytes).context("the system gave no random bytes for the order's reference")?;
-    Ok(bytes)
+    /// The last height that may include it.
+    #[must_use]
+    pub fn expires_at(&self) -> u64 {
+        self.transaction.body.expires_at
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn hex(&self) -> &TransactionHex {
+        &self.hex
+    }
 }

@@ -15,8 +15,8 @@ use printsy_rpc::proof::verify::{Claim, Trust, Verified, VerifiedBlock, verify a
 use printsy_rpc::transaction::TransactionInfo;
 use serde_json::{Value, json};
 
+use crate::answer::Answer;
 use crate::cli::VerifyArgs;
-use crate::run::Answer;
 
 /// The most bytes of a proof: more than a node gives.
 const MAX_PROOF_BYTES: u64 = 129 << 20;

@@ -7,7 +7,7 @@ mod network;
 use clap::Parser;
 use network::params;
 use printsy_consensus::{Action, Hash, Line, SecretKey, check_transaction, codec};
-use printsy_wallet::cli::{Cli, Command, Item, NodeCommand};
+use printsy_wallet::cli::{Cli, Command, Item, NodeCommand, OrderCommand};
 use printsy_wallet::order::{expiry, lines, purchase, register_miner, review, sign, total};
 
 fn cart(items: &[&str]) -> Vec<Item> {
@@ -127,6 +127,32 @@ fn the_command_line_is_read_as_it_is_documented() {
         "printsy balance",
         "printsy balance dev:bob",
         "printsy chain --json",
+        "printsy keys new alice --words 24 --password-file -",
+        "printsy keys new miner --plain",
+        "printsy keys show alice",
+        "printsy keys import alice old.key --password-file ./secret",
+        "printsy keys restore alice --words-file - --account 1 --index 2",
+        "printsy keys words alice",
+        "printsy keys passwd alice --new-password-file -",
+        "printsy keys remove alice --yes",
+        "printsy list 25 --seller bob --price 5 --editions 50 --key dev:registrar -y",
+        "printsy buy 25 7:2 9:1 --wait final --key alice --yes --password-file -",
+        "printsy tx build buy 25:2 7 --from dev:alice",
+        "printsy tx build buy 25 --from dev:alice --genesis g.json --height 7 --price 25=250 --valid-for 50",
+        "printsy tx build transfer bob 5 --from alice",
+        "printsy tx show order.json",
+        "printsy tx sign - --key alice --genesis g.json",
+        "printsy tx send order.json --wait final --timeout-ms 5",
+        "printsy orders",
+        "printsy holdings bob --limit 1000",
+        "printsy history --image 25",
+        "printsy history bob",
+        "printsy owners 25 --limit 5",
+        "printsy reviews 25",
+        "printsy miners",
+        "printsy watch",
+        "printsy watch --image 25 --image 7 --count 3",
+        "printsy transfer bob 5 --key alice",
     ] {
         read(good).unwrap_or_else(|error| panic!("{good}: {error}"));
     }
@@ -139,7 +165,22 @@ fn the_command_line_is_read_as_it_is_documented() {
         "printsy available -1",
         "printsy review 25 --rating 6",
         "printsy review 25",
-        "printsy transfer nobody 5",
+        "printsy transfer NOBODY 5",
+        "printsy transfer prt1nobody 5",
+        "printsy keys new alice --words 13",
+        "printsy keys new alice --plain --words 12",
+        "printsy keys new alice --password secret",
+        "printsy keys watch bob nobody",
+        "printsy tx build buy 25",
+        "printsy tx build buy 25 --from dev:a --genesis g.json",
+        "printsy tx build buy 25 --from dev:a --height 5",
+        "printsy tx build buy 25 --from dev:a --wait final",
+        "printsy tx build buy 25 --from dev:a --genesis g --height 5 --price 25",
+        "printsy owners 25 --limit 0",
+        "printsy owners 25 --limit 1001",
+        "printsy history bob --image 25",
+        "printsy balance --wait final",
+        "printsy watch --count 0",
         "printsy transfer dev:BOB 5",
         "printsy transfer dev:bob 0",
         "printsy status ab",
@@ -149,9 +190,8 @@ fn the_command_line_is_read_as_it_is_documented() {
     ] {
         assert_eq!(read(wrong).expect_err(wrong).exit_code(), 2, "{wrong}");
     }
-    let Command::Node(NodeCommand::Buy { quantity, .. }) = read("printsy buy 25").unwrap().command else {
-        panic!()
-    };
+    let bought = read("printsy buy 25").unwrap().command;
+    let Command::Node(NodeCommand::Order(OrderCommand::Buy { quantity, .. })) = bought else { panic!() };
     assert_eq!(quantity, 1);
 }
 

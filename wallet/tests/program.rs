@@ -4,9 +4,11 @@
 
 mod network;
 
+use std::fs;
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use jsonrpsee::RpcModule;
 use jsonrpsee::server::{Server, ServerHandle};
@@ -157,10 +159,22 @@ type Ran = (i32, String, String);
 
 /// Runs `printsy` with these words; `home` is where its keys are.
 async fn printsy(url: &str, home: &Path, words: &str) -> Ran {
+    printsy_reading(url, home, words, "").await
+}
+
+/// The same, with something on its standard input, which is a pipe.
+async fn printsy_reading(url: &str, home: &Path, words: &str, input: &str) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_printsy"));
     command.env("PRINTSY_RPC", url).env("XDG_DATA_HOME", home).args(words.split(' '));
-    let Output { status, stdout, stderr } =
-        tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let input = input.to_owned();
+    let run = move || {
+        let mut child = command.spawn().unwrap();
+        // A program that does not read what it is given has ended: that is no error here.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    };
+    let Output { status, stdout, stderr } = tokio::task::spawn_blocking(run).await.unwrap();
     (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
@@ -235,6 +249,7 @@ async fn a_refusal_is_a_sentence_and_exit_code_1() {
             "an order on this network is valid for at most 300 blocks",
         ),
         ("register-miner dev:bob --name \u{e9} --key dev:registrar", "T12"),
+        ("keys new carol --password-file /nonexistent/file", "cannot read the password in /nonexistent/file"),
         ("keys new Alice", "a key's name is 1 to 32 of a-z"),
     ] {
         let (code, out, err) = printsy(&node.url, home.path(), words).await;
@@ -250,27 +265,100 @@ async fn a_refusal_is_a_sentence_and_exit_code_1() {
     assert_eq!((code, err.as_str()), (1, "printsy: no such transaction; another node may know it (--rpc)\n"));
 }
 
+/// The order that a run named first.
+fn named(err: &str) -> String {
+    err.lines().next().unwrap().strip_prefix("printsy: order ").unwrap().to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_that_no_block_took_in_time_is_not_called_bought() {
+async fn an_order_that_no_block_took_in_time_is_neither_bought_nor_refused() {
     let (node, home) = (fake_node("dev-test").await, tempfile::tempdir().unwrap());
     let (code, out, err) = printsy(&node.url, home.path(), "buy 27 --key dev:alice").await;
-    assert_eq!((code, out.as_str()), (1, "pending: waiting for a block\n"));
-    assert!(err.contains("before you order again"), "{err}");
+    assert_eq!((code, out.as_str()), (3, "pending: waiting for a block\n"));
+    let txid = named(&err);
+    let never_twice = format!(
+        "order {txid} is in no block yet: it may happen until block 126 is final, so never order again before that; \
+         ask `printsy status {txid}`, or send the very same order once more with `printsy resend {txid}`"
+    );
+    assert!(err.contains(&never_twice), "{err}");
     let (code, out, _) = printsy(&node.url, home.path(), "buy 27 --key dev:alice --wait admitted").await;
     assert_eq!(code, 0);
     assert!(out.starts_with("sent, and waiting for a block: "), "{out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_without_an_answer_is_named_before_anyone_orders_again() {
+async fn an_order_without_an_answer_is_kept_named_and_sent_again_as_it_was() {
     let (node, home) = (fake_node("dev-test").await, tempfile::tempdir().unwrap());
     // An answer of another form, as from a node of another version: the order may well have been taken.
     let (code, out, err) = printsy(&node.url, home.path(), &format!("buy {BABEL} --key dev:alice")).await;
-    assert_eq!((code, out.as_str()), (1, ""));
-    let txid = err.lines().next().unwrap().strip_prefix("printsy: order ").unwrap();
-    let expected =
-        format!("order {txid} may be under way until block 126, so ask `printsy status {txid}` before");
+    assert_eq!((code, out.as_str()), (3, ""));
+    let txid = named(&err);
+    let expected = format!(
+        "order {txid} may be under way: it may happen until block 126 is final, so never order again"
+    );
     assert!(err.lines().last().unwrap().contains(&expected), "{err}");
+
+    // The node does not know it, the wallet does.
+    let (code, out, err) = printsy(&node.url, home.path(), &format!("status {txid}")).await;
+    assert_eq!(code, 3, "{out} {err}");
+    assert!(out.starts_with("unknown to this node: to buy 1 edition for 0, sent "), "{out}");
+    assert!(err.contains("never order again before that"), "{err}");
+    let (code, out, _) = printsy(&node.url, home.path(), "orders").await;
+    assert_eq!((code, out.lines().count()), (0, 1), "{out}");
+    assert!(out.starts_with(&txid) && out.contains("up to block 126"), "{out}");
+    let (code, out, _) = printsy(&node.url, home.path(), "orders --json").await;
+    let kept: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, kept[0]["txId"].as_str().unwrap()), (0, txid.as_str()));
+
+    // The very same bytes again: the same id, and no new order. The node answers in its own tongue once more.
+    let (code, _, err) = printsy(&node.url, home.path(), &format!("resend {txid}")).await;
+    assert_eq!((code, named(&err)), (3, txid.clone()));
+    let (_, out, _) = printsy(&node.url, home.path(), "orders").await;
+    assert_eq!(out.lines().count(), 1);
+    let other = fake_node("prints").await;
+    let (code, _, err) = printsy(&other.url, home.path(), &format!("resend {}", "ab".repeat(32))).await;
+    assert_eq!(code, 1);
+    assert!(err.contains("is kept here; `printsy orders` lists"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_refused_for_good_is_not_kept() {
+    let (node, home) = (fake_node("dev-test").await, tempfile::tempdir().unwrap());
+    let (code, _, _) = printsy(&node.url, home.path(), "buy 26 --key dev:alice").await;
+    assert_eq!(code, 1);
+    let (code, out, err) = printsy(&node.url, home.path(), "orders").await;
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", "printsy: no orders were sent from here\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_one_s_own_need_a_confirmation_and_known_ones_do_not() {
+    let (node, home) = (fake_node("prints").await, tempfile::tempdir().unwrap());
+    assert_eq!(printsy(&node.url, home.path(), "keys new carol --plain").await.0, 0);
+    let (code, out, err) = printsy(&node.url, home.path(), "buy 25 --key carol").await;
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("nothing was done") && err.contains("add --yes"), "{err}");
+    let (_, out, _) = printsy(&node.url, home.path(), "orders").await;
+    assert_eq!(out, "", "what was not confirmed was not sent");
+    assert_eq!(printsy(&node.url, home.path(), "buy 25 --key carol --yes").await.0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_in_the_environment_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    for name in
+        ["PRINTSY_PASSWORD", "PRINTSY_KEY_PASSWORD", "PRINTSY_password_old", "PRINTSY_WALLET_MNEMONIC"]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_printsy"));
+        let ran = command
+            .env("XDG_DATA_HOME", home.path())
+            .env(name, "hush")
+            .args(["keys", "list"])
+            .output()
+            .unwrap();
+        let err = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!((ran.status.code(), ran.stdout.as_slice()), (Some(2), &b""[..]), "{name}");
+        assert!(err.contains(name) && err.contains("--password-file") && !err.contains("hush"), "{err}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,29 +391,232 @@ async fn nobody_there_is_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_made_listed_and_signed_with() {
+async fn a_plain_key_is_made_listed_and_signed_with() {
     let (node, home) = (fake_node("prints").await, tempfile::tempdir().unwrap());
     let (code, out, err) = printsy(&node.url, home.path(), "keys list").await;
     assert_eq!((code, out.as_str()), (0, ""));
     assert!(err.contains("make one with `printsy keys new NAME`"), "{err}");
 
-    let (code, made, err) = printsy(&node.url, home.path(), "keys new carol").await;
+    let (code, made, err) = printsy(&node.url, home.path(), "keys new carol --plain").await;
     assert_eq!(code, 0);
     assert!(made.starts_with("carol  prt1"), "{made}");
     assert!(err.contains("printsy/keys/carol.key"), "{err}");
     assert_eq!(printsy(&node.url, home.path(), "keys list").await, (0, made.clone(), String::new()));
 
-    let (code, out, err) = printsy(&node.url, home.path(), "keys new carol").await;
+    let (code, out, err) = printsy(&node.url, home.path(), "keys new carol --plain").await;
     assert_eq!((code, out.as_str()), (1, ""));
     assert!(err.contains("never overwritten"), "{err}");
 
-    let (code, out, err) = printsy(&node.url, home.path(), "buy 25 --key carol").await;
+    let (code, out, err) = printsy(&node.url, home.path(), "buy 25 --key carol --yes").await;
     assert_eq!(
         (code, out.as_str()),
         (0, "bought image 25: edition 1 of 100, in block 7 (abababab...)\n"),
         "{err}"
     );
     let file = home.path().join("printsy/keys/carol.key");
-    let words = format!("buy 25 --key {}", file.display());
+    let words = format!("buy 25 --yes --key {}", file.display());
     assert_eq!(printsy(&node.url, home.path(), &words).await.0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_with_a_password_is_made_used_changed_and_restored_by_a_script() {
+    let (node, home) = (fake_node("prints").await, tempfile::tempdir().unwrap());
+    let (code, out, err) = printsy(&node.url, home.path(), "keys new carol").await;
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("give --password-file FILE") && err.contains("--plain"), "{err}");
+
+    let (code, made, err) = printsy_reading(
+        &node.url,
+        home.path(),
+        "keys new carol --words 24 --password-file -",
+        "open sesame\n",
+    )
+    .await;
+    assert_eq!(code, 0, "{err}");
+    assert!(made.starts_with("carol  prt1"), "{made}");
+    assert!(err.contains("see them with `printsy keys words carol`"), "{err}");
+    let address = made.trim().strip_prefix("carol  ").unwrap().to_owned();
+
+    // No password is needed for what is no secret.
+    let balance = printsy(&node.url, home.path(), "balance --key carol").await;
+    assert_eq!(balance.1, format!("{address}: balance 1250, 1 transaction\n"));
+    let (_, shown, _) = printsy(&node.url, home.path(), "keys show carol --json").await;
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(
+        (shown["protection"].as_str(), shown["derivation"].as_str()),
+        (Some("password"), Some("m/44'/7369332'/0'/0/0"))
+    );
+
+    let (code, _, err) = printsy(&node.url, home.path(), "buy 25 --key carol --yes").await;
+    assert_eq!(code, 1);
+    assert!(err.contains("carol is protected by a password") && err.contains("--password-file"), "{err}");
+    let wrong =
+        printsy_reading(&node.url, home.path(), "buy 25 --key carol --yes --password-file -", "open\n").await;
+    assert_eq!(wrong, (1, String::new(), "printsy: wrong password for carol\n".to_owned()));
+    let file = home.path().join("password");
+    fs::write(&file, "open sesame\n").unwrap();
+    let words = format!("buy 25 --key carol --yes --password-file {}", file.display());
+    let (code, out, err) = printsy(&node.url, home.path(), &words).await;
+    assert_eq!(
+        (code, out.as_str()),
+        (0, "bought image 25: edition 1 of 100, in block 7 (abababab...)\n"),
+        "{err}"
+    );
+
+    let both = "open sesame\nabracadabra\n";
+    let (code, _, err) = printsy_reading(
+        &node.url,
+        home.path(),
+        "keys passwd carol --password-file - --new-password-file -",
+        both,
+    )
+    .await;
+    assert_eq!(code, 0, "{err}");
+    let (code, phrase, err) =
+        printsy_reading(&node.url, home.path(), "keys words carol --yes --password-file -", "abracadabra\n")
+            .await;
+    assert_eq!((code, phrase.split_whitespace().count()), (0, 24), "{err}");
+
+    // An empty machine, and the words.
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("words"), &phrase).unwrap();
+    let words = format!(
+        "keys restore back --password-file - --words-file {}",
+        elsewhere.path().join("words").display()
+    );
+    let (code, out, err) = printsy_reading(&node.url, elsewhere.path(), &words, "another\n").await;
+    assert_eq!((code, out), (0, format!("back  {address}\n")), "{err}");
+
+    let (code, _, err) = printsy(&node.url, home.path(), "keys remove carol").await;
+    assert_eq!(code, 1);
+    assert!(err.contains("nothing was done"), "{err}");
+    assert_eq!(printsy(&node.url, home.path(), "keys remove carol --yes").await.0, 0);
+    assert_eq!(printsy(&node.url, home.path(), "keys list").await.1, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watched_address_is_paid_and_looked_at_and_signs_nothing() {
+    let (node, home) = (fake_node("prints").await, tempfile::tempdir().unwrap());
+    let shop = printsy_consensus::SecretKey::development("shop").public_key();
+    let (code, out, _) = printsy(&node.url, home.path(), &format!("keys watch shop {shop}")).await;
+    assert_eq!((code, out), (0, format!("shop  {shop}  (watched)\n")));
+    assert_eq!(
+        printsy(&node.url, home.path(), "balance shop").await.1,
+        format!("{shop}: balance 1250, 1 transaction\n")
+    );
+    assert_eq!(printsy(&node.url, home.path(), "keys new carol --plain").await.0, 0);
+    let (code, out, err) = printsy(&node.url, home.path(), "transfer shop 5 --key carol --yes").await;
+    assert_eq!((code, out), (0, format!("transferred 5 to {shop}, in block 7 (abababab...)\n")), "{err}");
+    let (code, _, err) = printsy(&node.url, home.path(), "buy 25 --key shop --yes").await;
+    assert_eq!(
+        (code, err.as_str()),
+        (1, "printsy: shop is an address to watch, and there is no key to sign with\n")
+    );
+    let (code, _, err) = printsy(&node.url, home.path(), "balance nobody").await;
+    assert_eq!(code, 1);
+    assert!(err.contains("no key file at "), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_goes_in_three_steps_and_the_second_meets_no_network() {
+    let (node, home) = (fake_node("prints").await, tempfile::tempdir().unwrap());
+    // The key is on a machine of its own.
+    let vault = tempfile::tempdir().unwrap();
+    let nowhere = "http://127.0.0.1:1";
+    let (_, made, _) = printsy(nowhere, vault.path(), "keys new carol --plain").await;
+    let address = made.split_whitespace().nth(1).unwrap().to_owned();
+
+    let (code, built, err) =
+        printsy(&node.url, home.path(), &format!("tx build buy 28 25:2 --from {address}")).await;
+    assert_eq!(code, 0, "{err}");
+    let order = vault.path().join("order.json");
+    fs::write(&order, &built).unwrap();
+    let at = order.display();
+    let (code, out, _) = printsy(nowhere, vault.path(), &format!("tx show {at}")).await;
+    assert_eq!(code, 0);
+    for said in [
+        "buy 3 editions for 250",
+        "image 25: 2 editions",
+        &address,
+        "the network prints",
+        "block 126",
+        "not signed",
+    ] {
+        assert!(out.contains(said), "{said}: {out}");
+    }
+    let (code, _, err) = printsy(&node.url, home.path(), &format!("tx send {at}")).await;
+    assert_eq!(code, 1);
+    assert!(err.contains("not signed yet"), "{err}");
+
+    let (code, _, err) = printsy(nowhere, vault.path(), &format!("tx sign {at} --key carol")).await;
+    assert_eq!(code, 1);
+    assert!(err.contains("add --yes"), "{err}");
+    let (code, signed, err) =
+        printsy(nowhere, vault.path(), &format!("tx sign {at} --key carol --yes")).await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    fs::write(&order, &signed).unwrap();
+    let (code, out, err) = printsy(&node.url, home.path(), &format!("tx send {at}")).await;
+    assert_eq!(
+        (code, out.as_str()),
+        (
+            0,
+            "bought image 25: editions 1 to 2, in block 7 (abababab...)\nbought image 28: edition 1, in block 7 (abababab...)\n"
+        ),
+        "{err}"
+    );
+    let other = fake_node("dev-test").await;
+    // Both fakes say the same genesis; what the order says of its network is held against its own bytes alone.
+    assert_eq!(printsy(&other.url, home.path(), &format!("tx send {at}")).await.0, 0);
+
+    // Whoever changes what people read is found out, and so is who changes what is signed.
+    let lies = [
+        signed.replace("\"quantity\": 2", "\"quantity\": 1"),
+        signed.replace("\"250\"", "\"25\""),
+        signed.replace("\"expiresAt\": 126", "\"expiresAt\": 127"),
+        signed.replace("\"network\": \"prints\"", "\"network\": \"prints\", \"more\": 1"),
+        signed.replace(&"09".repeat(32), &"08".repeat(32)),
+    ];
+    for lie in lies {
+        assert_ne!(lie, signed);
+        fs::write(&order, &lie).unwrap();
+        let (code, _, err) = printsy(&node.url, home.path(), &format!("tx send {at}")).await;
+        assert_eq!(code, 1, "{lie}: {err}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_built_from_genesis_height_and_prices_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let genesis = home.path().join("genesis.json");
+    fs::write(&genesis, printsy_consensus::Genesis::new(params()).unwrap().to_json()).unwrap();
+    let nowhere = "http://127.0.0.1:1";
+    let build = format!("tx build buy 25:2 7 --from dev:alice --genesis {} --height 1000", genesis.display());
+    let (code, _, err) = printsy(nowhere, home.path(), &format!("{build} --price 25=250")).await;
+    assert_eq!(code, 1);
+    assert!(err.contains("what does image 7 cost? give --price 7=AMOUNT"), "{err}");
+    let (code, built, err) =
+        printsy(nowhere, home.path(), &format!("{build} --price 25=250 --price 7=1 --valid-for 300")).await;
+    assert_eq!(code, 0, "{err}");
+    fs::write(home.path().join("order"), &built).unwrap();
+    let sign = format!(
+        "tx sign {} --key dev:alice --genesis {}",
+        home.path().join("order").display(),
+        genesis.display()
+    );
+    let (code, signed, err) = printsy(nowhere, home.path(), &sign).await;
+    assert_eq!(code, 0, "{err}");
+    // The network's own check takes it.
+    let file: serde_json::Value = serde_json::from_str(&signed).unwrap();
+    let hex = format!("{}{}", file["body"].as_str().unwrap(), file["signature"].as_str().unwrap());
+    let bytes = printsy_rpc::TransactionHex::try_from(hex).unwrap().into_bytes();
+    let genesis = printsy_consensus::Genesis::new(params()).unwrap();
+    let checked = check_transaction(&params(), &genesis.hash(), codec::decode(&bytes).unwrap()).unwrap();
+    assert_eq!(
+        (checked.expires_at(), file["txId"].as_str().unwrap()),
+        (1300, checked.txid().to_string().as_str())
+    );
+    // Another key is not the order's.
+    let (code, _, err) = printsy(nowhere, home.path(), &sign.replace("dev:alice", "dev:bob")).await;
+    assert_eq!(code, 1);
+    assert!(err.contains("the order is prt1") && err.contains("and the key is prt1"), "{err}");
 }

@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use printsy_consensus::{Action, Line, SecretKey};
+use printsy_consensus::{Action, Hash, Line, PublicKey, SecretKey, codec};
+use printsy_rpc::chain::{Chain, MempoolSize, MinerInfo, Sync, SyncState, Tip};
+use printsy_rpc::history::{History, HistoryEntry, Holding, Holdings, Owner, Owners, Review, Reviews};
 use printsy_rpc::market::{
-    Account, Availability, BlockRef, Edition, EditionRange, InBlock, Status, StatusChange, TransactionStatus,
-    Wait,
+    Account, Availability, BlockRef, Edition, EditionRange, InBlock, Position, Status, StatusChange,
+    TransactionStatus, Wait,
 };
+use printsy_rpc::transaction::TransactionInfo;
 use printsy_rpc::{Address, Amount, ErrorData, Hex, RpcError, RpcReason, TransactionHex};
 use printsy_wallet::{order, tell};
 
@@ -24,6 +27,28 @@ fn status(status: TransactionStatus) -> Status {
         confirmations: u64::from(is_in_block),
         editions: None,
         transaction: TransactionHex::new(vec![]).unwrap(),
+    }
+}
+
+fn keys() -> (PublicKey, PublicKey) {
+    let key = |name| SecretKey::development(name).public_key();
+    (key("alice"), key("bob"))
+}
+
+fn chain() -> Chain {
+    Chain {
+        network: "dev-test".to_owned(),
+        genesis: Hex([9; 32]),
+        tip: Tip { height: 7, hash: Hex([0xab; 32]), time: 5 },
+        final_block: block(),
+        work: Hex([0; 32]),
+        difficulty: 1.0,
+        sync: Sync { state: SyncState::Synced, height: 7, best: 7, rate: None, seconds_left: None },
+        mempool: MempoolSize { transactions: 0, bytes: 0 },
+        peers: 0,
+        peer_id: String::new(),
+        listen: vec![],
+        version: String::new(),
     }
 }
 
@@ -141,12 +166,152 @@ fn a_status_tells_where_it_stands() {
 }
 
 #[test]
-fn who_waited_in_vain_is_told_not_to_order_again() {
+fn who_waited_in_vain_is_told_never_to_order_twice() {
     let id = "cd".repeat(32);
+    let again = format!(
+        "so never order again before that; ask `printsy status {id}`, or send the very same order once more with \
+         `printsy resend {id}`"
+    );
     assert_eq!(
         tell::not_reached(&status(TransactionStatus::Pending)),
-        format!("order {id} is in no block yet; ask `printsy status {id}` before you order again")
+        format!("order {id} is in no block yet: it may happen until its last height is final, {again}")
     );
+    let alice = SecretKey::development("alice");
+    let transaction = order::sign(&alice, &Hash([7; 32]), 126, [1; 16], Action::Redeem { amount: 5 });
+    for (stage, what) in [
+        (TransactionStatus::Pending, "is in no block yet"),
+        (TransactionStatus::Included, "is in a block, which is not final yet"),
+        (TransactionStatus::Displaced, "was taken out of its block by a reorganisation"),
+        (TransactionStatus::Expired, "has expired, though not for good yet"),
+    ] {
+        let mut known = status(stage);
+        known.transaction = TransactionHex::new(codec::encode(&transaction)).unwrap();
+        assert_eq!(
+            tell::not_reached(&known),
+            format!("order {id} {what}: it may happen until block 126 is final, {again}")
+        );
+    }
+    assert_eq!(
+        tell::not_reached(&status(TransactionStatus::Refused)),
+        format!("order {id} was refused; ask `printsy status {id}` before you order again")
+    );
+}
+
+#[test]
+fn what_is_about_to_be_sent_is_told_with_prices_total_and_whom() {
+    let (alice, bob) = keys();
+    let cart = [Line { image: 7, quantity: 1 }, Line { image: 25, quantity: 2 }];
+    let buy = order::purchase(cart.to_vec(), 500).unwrap();
+    let told =
+        tell::summary(&buy, &[edition(7, 0), edition(25, 250)], &alice, &chain(), "http://127.0.0.1:1");
+    assert_eq!(
+        told,
+        format!(
+            "about to buy 3 editions for 500\n  image 7: 1 edition, free (100 left)\n  image 25: 2 editions, 250 \
+             each, 500 (100 left)\n  from {alice}\n  on the network dev-test, by http://127.0.0.1:1"
+        )
+    );
+    let pay = Action::Transfer { to: bob, amount: 5 };
+    assert!(
+        tell::summary(&pay, &[], &alice, &chain(), "x")
+            .starts_with(&format!("about to transfer 5 to {bob}\n"))
+    );
+    let review = order::review(25, 5, "fine\nand large").unwrap();
+    let told = tell::summary(&review, &[], &alice, &chain(), "x");
+    assert!(told.starts_with("about to review image 25 with 5 of 5\n  fine and large\n  from "), "{told}");
+}
+
+#[test]
+fn lists_have_a_line_for_each_entry() {
+    let (alice, _) = keys();
+    let position = Position { height: 7, index: 0 };
+    let owner =
+        Owner { account: Address(alice), quantity: 2, from: 3, to: 4, position, tx_id: Hex([0xcd; 32]) };
+    let owners = Owners { tip: block(), owners: vec![owner], next: None };
+    assert_eq!(
+        tell::owners(&owners),
+        format!("editions 3 to 4: {alice}, block 7, order {}", "cd".repeat(32))
+    );
+    let holdings = Holdings {
+        tip: block(),
+        holdings: vec![
+            Holding { image: 7, quantity: 1, rating: None },
+            Holding { image: 25, quantity: 2, rating: Some(5) },
+        ],
+        next: None,
+    };
+    assert_eq!(tell::holdings(&holdings), "image 7: 1 edition\nimage 25: 2 editions, rated 5 of 5");
+    let review = Review {
+        rating: 5,
+        text: "fine\nand large\u{1b}[2J\u{202e}".to_owned(),
+        account: Address(alice),
+        position,
+        tx_id: Hex([0; 32]),
+        replaced: Some(true),
+    };
+    let reviews = Reviews { tip: block(), reviews: vec![review], next: None };
+    assert_eq!(
+        tell::reviews(&reviews),
+        format!("5 of 5, replaced since, by {alice}, block 7\n    fine\n    and large [2J ")
+    );
+    let miner = MinerInfo {
+        name: "one".to_owned(),
+        key: Address(alice),
+        registered_at: 0,
+        blocks: 9,
+        share: 0.25,
+        last_height: 7,
+    };
+    assert_eq!(
+        tell::miners(&[miner]),
+        format!("one  {alice}: 9 blocks, last in block 7, 25.0 % of the last 1000, registered at 0")
+    );
+}
+
+#[test]
+fn history_tells_when_what_and_who() {
+    let alice = SecretKey::development("alice");
+    let buy = order::purchase(vec![Line { image: 25, quantity: 2 }], 500).unwrap();
+    let transaction = order::sign(&alice, &Hash([7; 32]), 126, [1; 16], buy);
+    let entry = HistoryEntry {
+        position: Position { height: 7, index: 0 },
+        hash: Hex([0xab; 32]),
+        time: 1_700_000_000_000,
+        confirmations: 1,
+        is_final: false,
+        editions: Some(vec![EditionRange { image: 25, from: 1, to: 2 }]),
+        transaction: TransactionInfo::from(&transaction),
+    };
+    let history = History { tip: block(), entries: vec![entry], next: None };
+    assert_eq!(
+        tell::history(&history),
+        format!(
+            "2023-11-14 22:13:20  block 7 (abababab...), included: bought 2 editions for 500; image 25: editions 1 to 2, by {}, order {}",
+            alice.public_key(),
+            transaction.body.txid()
+        )
+    );
+}
+
+#[test]
+fn dates_are_those_of_the_calendar() {
+    for (seconds, date) in [
+        (0, "1970-01-01 00:00:00"),
+        (951_782_399, "2000-02-28 23:59:59"),
+        (951_782_400, "2000-02-29 00:00:00"),
+        (951_868_800, "2000-03-01 00:00:00"),
+        (1_709_164_800, "2024-02-29 00:00:00"),
+        (4_107_542_400, "2100-03-01 00:00:00"),
+        (1_798_761_599, "2026-12-31 23:59:59"),
+    ] {
+        assert_eq!(tell::date(seconds * 1_000), date);
+    }
+}
+
+#[test]
+fn a_node_s_words_move_no_cursor() {
+    let told = tell::plain("a\u{1b}[2Jb\rc\nd\u{9b}e\u{202e}f");
+    assert_eq!(told, "a [2Jb c d e f");
 }
 
 #[test]
@@ -181,6 +346,10 @@ fn a_refusal_is_one_sentence_with_what_to_do() {
     );
     assert_eq!(tell::refusal(&RpcError::internal()), "the node refused: internal error (-32603)");
     for reason in RpcReason::ALL {
-        assert!(!told(reason, "no").contains('\n'));
+        let told = told(reason, "no");
+        assert!(!told.contains('\n'));
+        // What the node says is enough for some of them; every other says what to do.
+        let says_all = ["soldOut", "malformed", "refusedByRegistry", "ended"].contains(&reason.name());
+        assert_eq!(told == "no", says_all, "{reason}: {told}");
     }
 }

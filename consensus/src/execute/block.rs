@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::block::CheckedBlock;
 use crate::check::CheckedTransaction;
 use crate::hash::Hash;
+use crate::header::Header;
 use crate::key::PublicKey;
 use crate::params::Params;
 use crate::rule::{Fault, Rule};
@@ -117,12 +118,26 @@ pub fn verify_and_apply_block(
     recent_miners: &[PublicKey],
     block: &CheckedBlock,
 ) -> Result<Applied, BlockError> {
-    let header = block.header().header();
+    verify_and_apply_body(params, view, tree, recent_miners, block.header().header(), block.transactions())
+}
+
+/// The same of a block that has no proof of work and no signature yet: a template.
+///
+/// # Errors
+/// As [`verify_and_apply_block`].
+pub fn verify_and_apply_body(
+    params: &Params,
+    view: &impl StateView,
+    tree: &StateTree,
+    recent_miners: &[PublicKey],
+    header: &Header,
+    transactions: &[CheckedTransaction],
+) -> Result<Applied, BlockError> {
     verify_miner(params, view, recent_miners, &header.miner)?;
-    verify_per_sender(params, block.transactions())?;
+    verify_per_sender(params, transactions)?;
     let mut overlay = Overlay::new();
     let mut undo = BlockUndo::default();
-    for (tx, index) in block.transactions().iter().zip(0u32..) {
+    for (tx, index) in transactions.iter().zip(0u32..) {
         let staged = Staged::new(view, &overlay);
         verify_transaction(params, &staged, header.height, tx)
             .map_err(|error| BlockError::in_transaction(index, tx, error))?;

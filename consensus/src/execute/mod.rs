@@ -12,8 +12,8 @@ mod verify;
 
 pub use apply::apply_transaction;
 pub use block::{
-    Applied, BlockError, credit_miner, state_root_after, verify_and_apply_block, verify_miner,
-    verify_per_sender,
+    Applied, BlockError, credit_miner, state_root_after, verify_and_apply_block, verify_and_apply_body,
+    verify_miner, verify_per_sender,
 };
 pub use overlay::{Diff, Overlay, Staged};
 pub use undo::{BlockUndo, HoldingBefore, TransactionUndo};

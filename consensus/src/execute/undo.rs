@@ -75,6 +75,19 @@ pub struct BlockUndo {
 }
 
 impl BlockUndo {
+    /// The entry of the block's miner, whose key this is, before the block; `None` where it was not registered then:
+    /// it is a registrar's.
+    #[must_use]
+    pub fn miner_before(&self, miner: &PublicKey) -> Option<&Miner> {
+        let key = StateKey::Miner(*miner);
+        match self.transactions.iter().find_map(|undo| undo.before(&key)) {
+            Some(Some(Entry::Miner(before))) => Some(before),
+            Some(_) => None,
+            // No transaction of the block changed it.
+            None => self.miner.as_ref(),
+        }
+    }
+
     /// What takes `block` back, given that this is its undo.
     #[must_use]
     pub fn reversed(&self, block: &Block) -> Diff {

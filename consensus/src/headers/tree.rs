@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crate::hash::Hash;
+use crate::header::Header;
 use crate::params::Params;
 use crate::target::Work;
 
@@ -177,10 +178,20 @@ impl HeaderTree {
     /// # Errors
     /// As [`HeaderTree::insert`].
     pub fn verify(&self, header: &CheckedHeader, now: u64) -> Result<Work, HeaderError> {
+        let parent = self.verify_unmined(header.header(), now)?;
+        Ok(parent.plus(header.target().work()))
+    }
+
+    /// Whether a header with its work and signature yet to come, a template's, could be placed; the total work up to
+    /// its parent.
+    ///
+    /// # Errors
+    /// As [`HeaderTree::insert`].
+    pub fn verify_unmined(&self, header: &Header, now: u64) -> Result<Work, HeaderError> {
         let parent = self.parent_of(header)?;
         let grandparent_time = self.parent_time(parent);
-        verify_header(&self.params, parent.header.header(), grandparent_time, header.header(), now)?;
-        Ok(parent.work.plus(header.target().work()))
+        verify_header(&self.params, parent.header.header(), grandparent_time, header, now)?;
+        Ok(parent.work)
     }
 
     /// The bits that a block on `parent` must have.
@@ -191,8 +202,8 @@ impl HeaderTree {
     }
 
     /// H2: the parent is known.
-    fn parent_of(&self, header: &CheckedHeader) -> Result<&Node, HeaderError> {
-        let parent = header.header().parent;
+    fn parent_of(&self, header: &Header) -> Result<&Node, HeaderError> {
+        let parent = header.parent;
         match self.nodes.get(&parent) {
             None => Err(HeaderError::UnknownParent { parent }),
             Some(node) if node.is_invalid => Err(HeaderError::InvalidParent { parent }),

@@ -5,13 +5,15 @@
 //! journal/lost-headers  headers.dat as it was before the repair
 //! ```
 //! A node may not forget, for a damaged disk, what it told the world was final. That the first file is there means
-//! that a repair is not at its end.
+//! that a repair is not at its end. It is written before anything is set aside, and removed last: where something is
+//! set aside and it is not there, it was lost itself.
 
 use printsy_consensus::Hash;
 
 use super::bytes::{Bytes, len_usize};
 use super::disk::Disk;
 use super::error::StoreError;
+use super::salvage::aside;
 
 /// The file's name.
 const FILE: &str = "journal/lost";
@@ -36,7 +38,14 @@ impl Lost {
     /// [`StoreError::Damaged`], the disk's.
     pub fn read(disk: &dyn Disk) -> Result<Option<Self>, StoreError> {
         let failed = |error| StoreError::io("read", FILE, error);
-        let Some(len) = disk.len(FILE).map_err(failed)? else { return Ok(None) };
+        let Some(len) = disk.len(FILE).map_err(failed)? else {
+            return match aside(disk)?.is_empty() {
+                true => Ok(None),
+                false => {
+                    Err(StoreError::damaged(FILE, 0, "what a repair set aside is there, its note is not"))
+                }
+            };
+        };
         let damaged = || StoreError::damaged(FILE, 0, "the note of a repair does not match its checksum");
         if len != LEN {
             return Err(damaged());
@@ -52,11 +61,11 @@ impl Lost {
         Ok(Some(Self { final_height, final_id: (has_id == 1).then_some(id) }))
     }
 
-    /// Keeps the greater of this and what is kept already, whole or not at all.
+    /// Keeps the greater of this and what is kept already, and of two the one that names the block; whole or not at all.
     pub(super) fn write(self, disk: &dyn Disk) -> Result<(), StoreError> {
         // One that cannot be read any more is no reason to stop a repair: the rest tells the final height too.
         if let Ok(Some(kept)) = Self::read(disk)
-            && kept.final_height >= self.final_height
+            && (kept.final_height, kept.final_id.is_some()) >= (self.final_height, self.final_id.is_some())
         {
             return Ok(());
         }

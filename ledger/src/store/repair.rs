@@ -12,6 +12,7 @@ use std::sync::Arc;
 use printsy_consensus::{Genesis, Hash};
 
 use super::bytes::len_usize;
+use super::checkpoint::Mark;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::headers::{self, HeaderFile};
@@ -53,6 +54,8 @@ struct Beginning {
     end: u64,
     /// Up to where the journal was synced, as far as is noted.
     noted: u64,
+    /// Where its last segment ends.
+    limit: u64,
     final_height: u64,
     /// The chain's blocks there, by height from 1 on.
     chain: Vec<Hash>,
@@ -68,8 +71,8 @@ struct Prospect {
     is_whole: bool,
 }
 
-/// Repairs the journal on a disk so far that it can be opened; `None` where nothing of it is lost. `known_final` is the
-/// greatest final height known from elsewhere; `missing` says what becomes of what is lost.
+/// Repairs the journal on a disk so far that it can be opened; `None` where nothing of it is lost. `mark` is what the
+/// index stood at, if there was one; `missing` says what becomes of what is lost.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] where blocks are lost that only peers could give and there are none: nothing was changed.
@@ -77,16 +80,20 @@ struct Prospect {
 pub fn repair(
     disk: &Arc<dyn Disk>,
     genesis: &Genesis,
-    known_final: u64,
+    mark: Option<Mark>,
     missing: Missing,
 ) -> Result<Option<Repair>, StoreError> {
     let headers = headers_before(disk)?;
     let beginning = sound_beginning(disk, genesis.hash())?;
     // What an attempt before this one set aside is looked through as well.
     let mut left = files_after(&beginning)?;
+    let is_cut_back = left.is_empty();
     left.extend(aside(disk.as_ref())?);
+    let is_begun = is_cut_back && !left.is_empty();
     let found = Salvage::search(disk, &genesis.hash(), &headers, left)?;
-    let prospect = prospect(&beginning, &found, &headers, genesis)?;
+    // What the index stood at tells something where it is of the lost end, and no retreat came after it.
+    let mark = mark.filter(|mark| mark.journal_end > beginning.end.max(found.last_retreat));
+    let prospect = prospect(&beginning, &found, &headers, mark, genesis)?;
     // A note that cannot be read is written again from what is known.
     if !prospect.is_lost && Lost::read(disk.as_ref()).is_ok() {
         return Ok(None);
@@ -94,12 +101,14 @@ pub fn repair(
     let damage = beginning.damage.clone().unwrap_or_else(|| {
         StoreError::damaged(FOLDER, beginning.end, "the journal ends before the chain that was synced")
     });
-    if !prospect.is_whole && missing == Missing::Refuse {
+    // One that was begun is not refused: there is nothing to cut back, and what it waits for is for its caller to judge.
+    if !prospect.is_whole && missing == Missing::Refuse && !is_begun {
         return Err(beyond_repair(damage, &prospect));
     }
     let height = beginning.height();
-    let final_height = beginning.final_height.max(found.final_height).max(known_final);
-    keep_what_was_known(disk, &headers, final_height)?;
+    let lost = last_final(&beginning, &found, &headers, mark)?;
+    let final_height = lost.final_height;
+    keep_what_was_known(disk, lost)?;
     cut_back(disk, &beginning)?;
     tracing::warn!(%damage, height, final_height, "the damaged end of the journal is set aside and made anew");
     let missing = prospect.missing;
@@ -130,7 +139,7 @@ fn sound_beginning(disk: &Arc<dyn Disk>, genesis: Hash) -> Result<Beginning, Sto
     let segments = Segments::new(disk.clone(), genesis, bases);
     let (_, noted) = SyncedNote::read(disk.as_ref())?;
     let mut beginning =
-        Beginning { segments, end: 0, noted, final_height: 0, chain: Vec::new(), damage: None };
+        Beginning { segments, end: 0, noted, limit, final_height: 0, chain: Vec::new(), damage: None };
     while beginning.end < limit && beginning.damage.is_none() {
         let (segments, start) = (&beginning.segments, beginning.end);
         let commit = check_header_at(segments, start, limit).and_then(|()| {
@@ -170,11 +179,12 @@ fn files_after(beginning: &Beginning) -> Result<Vec<(String, u64)>, StoreError> 
     Ok(files)
 }
 
-/// Follows the chain from the last tip that anything tells of back to the sound beginning.
+/// Follows the chain from the last tips that anything tells of back to the sound beginning.
 fn prospect(
     beginning: &Beginning,
     found: &Salvage,
     headers: &HeaderFile,
+    mark: Option<Mark>,
     genesis: &Genesis,
 ) -> Result<Prospect, StoreError> {
     let listed = beginning.listed_after(headers);
@@ -184,21 +194,53 @@ fn prospect(
             missing.push((*height, *id));
         }
     }
-    let is_short = beginning.damage.is_some() || beginning.end < beginning.noted;
-    let is_told = match (found.last_tip, listed.last()) {
-        (Some(last), _) => beginning.is_reached_from(last, &listed, found, genesis)?,
-        (None, Some(_)) => true,
-        (None, None) => !is_short,
-    };
+    let is_short = beginning.damage.is_some() || beginning.end < beginning.noted || mark.is_some();
     let is_lost = is_short
         || !listed.is_empty()
         || found.last_tip.is_some_and(|last| beginning.chain.last() != Some(&last));
+    // Something must tell of the journal's last commit, and every tip told of must be on the way.
+    let marked = mark.map_or(0, |mark| mark.journal_end);
+    let told = found.last_end.max(marked).max(beginning.end);
+    let mut is_told = !listed.is_empty() || told >= beginning.whole_end().max(marked);
+    for tip in [found.last_tip, mark.map(|mark| mark.tip)].into_iter().flatten() {
+        is_told = is_told && beginning.is_reached_from(tip, &listed, found, genesis)?;
+    }
     Ok(Prospect { is_lost, is_whole: is_told && missing.is_empty(), missing })
+}
+
+/// How far the chain was final, and which block is there: the one below a tip that was journalled when it was final,
+/// or had been before. headers.dat alone vouches for none: after a power cut it may hold a branch that the chain left.
+fn last_final(
+    beginning: &Beginning,
+    found: &Salvage,
+    headers: &HeaderFile,
+    mark: Option<Mark>,
+) -> Result<Lost, StoreError> {
+    let mut told = vec![(beginning.final_height, beginning.block_at(beginning.height()))];
+    told.push((found.final_height, found.final_tip));
+    told.extend(mark.map(|mark| (mark.final_height, Some(mark.tip))));
+    let final_height = told.iter().map(|(height, _)| *height).max().unwrap_or(0);
+    let mut final_id = None;
+    for tip in told.into_iter().filter(|(height, _)| *height == final_height).filter_map(|(_, tip)| tip) {
+        final_id = final_id.or(beginning.ancestor(tip, final_height, found, headers)?);
+    }
+    Ok(Lost { final_height, final_id })
 }
 
 impl Beginning {
     fn height(&self) -> u64 {
         u64::try_from(self.chain.len()).expect("blocks are counted in 64 bits")
+    }
+
+    /// How far the journal went when it was whole: up to where it was synced, or else to the end of its last segment.
+    fn whole_end(&self) -> u64 {
+        if self.noted > 0 { self.noted } else { self.limit }
+    }
+
+    /// The height of a block of its chain.
+    fn height_of(&self, id: &Hash) -> Option<u64> {
+        let index = self.chain.iter().rposition(|block| block == id)?;
+        u64::try_from(index + 1).ok()
     }
 
     /// The id of its block at a height.
@@ -228,6 +270,42 @@ impl Beginning {
         listed
     }
 
+    /// The block at a height below a tip, each step down by a header whose id was told before: what is named by a
+    /// hash need not be believed. `None` where a header on the way is not left.
+    fn ancestor(
+        &self,
+        tip: Hash,
+        height: u64,
+        found: &Salvage,
+        headers: &HeaderFile,
+    ) -> Result<Option<Hash>, StoreError> {
+        if let Some(top) = self.height_of(&tip) {
+            return Ok(self.block_at(height).filter(|_| height <= top));
+        }
+        let listed = |at: u64, id: &Hash| {
+            let record = headers.get(at).ok().flatten();
+            record.map(|record| record.signed.header).filter(|header| header.id() == *id)
+        };
+        let mut header = match found.header(&tip)? {
+            Some(signed) => Some(signed.header),
+            None => (height..headers.count()).rev().find_map(|at| listed(at, &tip)),
+        };
+        while let Some(at) = header.filter(|header| header.height >= height) {
+            if at.height == height {
+                return Ok(Some(at.id()));
+            }
+            let below = at.height - 1;
+            if self.block_at(below) == Some(at.parent) {
+                return Ok(self.block_at(height));
+            }
+            header = match found.header(&at.parent)? {
+                Some(signed) => Some(signed.header),
+                None => listed(below, &at.parent),
+            };
+        }
+        Ok(None)
+    }
+
     /// Whether the way down from a block, through what was found and what headers.dat lists, ends here.
     fn is_reached_from(
         &self,
@@ -238,6 +316,9 @@ impl Beginning {
     ) -> Result<bool, StoreError> {
         let listed: HashSet<Hash> = listed.iter().map(|(_, id)| *id).collect();
         let mut next = tip;
+        if self.height_of(&tip).is_some() {
+            return Ok(true);
+        }
         loop {
             if listed.contains(&next) || self.chain.last() == Some(&next) {
                 return Ok(true);
@@ -264,11 +345,7 @@ fn headers_before(disk: &Arc<dyn Disk>) -> Result<HeaderFile, StoreError> {
 
 /// Keeps, until the chain is whole again, what the journal's beginning does not tell: how far it was final, and what
 /// headers.dat knew of it.
-fn keep_what_was_known(
-    disk: &Arc<dyn Disk>,
-    headers: &HeaderFile,
-    final_height: u64,
-) -> Result<(), StoreError> {
+fn keep_what_was_known(disk: &Arc<dyn Disk>, lost: Lost) -> Result<(), StoreError> {
     let disk = disk.as_ref();
     if disk.len(LOST_HEADERS).map_err(|error| StoreError::io("read", LOST_HEADERS, error))?.is_none() {
         let len = file_len(disk, headers::FILE)?;
@@ -277,8 +354,7 @@ fn keep_what_was_known(
         copy(disk, headers::FILE, NEW_FILE, len)?;
         disk.rename(NEW_FILE, LOST_HEADERS).map_err(|error| StoreError::io("rename", NEW_FILE, error))?;
     }
-    let known = headers.get(final_height).ok().flatten().map(|record| record.signed.header.id());
-    Lost { final_height, final_id: known }.write(disk)
+    lost.write(disk)
 }
 
 /// Sets aside what is not sound, and puts the sound beginning in its place.

@@ -46,8 +46,14 @@ pub struct Salvage {
     places: HashMap<Hash, (u64, Vec<Place>)>,
     /// The greatest final height that a sound move names, after the last retreat.
     pub(super) final_height: u64,
+    /// A tip of a chain that held the final block, if a sound move tells of one.
+    pub(super) final_tip: Option<Hash>,
     /// The tip after the last sound move.
     pub(super) last_tip: Option<Hash>,
+    /// Where the last sound move ended in the journal.
+    pub(super) last_end: u64,
+    /// Where the last sound retreat ended in the journal; 0 without one.
+    pub(super) last_retreat: u64,
 }
 
 impl Salvage {
@@ -77,15 +83,18 @@ impl Salvage {
         Ok(headers)
     }
 
-    /// The height of the last block that headers.dat had on the block at `from`, which was on the chain, each the
-    /// child of the one before. (Above the chain's end there may be records of a branch that it had left.)
+    /// The height of the last block that headers.dat had on the final block, each the child of the one before: the
+    /// final block's own where it had others there, of a branch that the chain had left.
     ///
     /// # Errors
     /// The disk's.
-    pub fn listed_height(&self, from: u64) -> Result<u64, StoreError> {
+    pub fn listed_height(&self, lost: &Lost) -> Result<u64, StoreError> {
         let listed = HeaderFile::open_as(self.disk.clone(), LOST_HEADERS)?;
         let header = |height| listed.get(height).ok().flatten().map(|record| record.signed.header);
-        let (mut height, mut last) = (from, header(from).map(|header| header.id()));
+        let (mut height, mut last) = (lost.final_height, lost.final_id);
+        if last.is_none() || header(height).map(|header| header.id()) != last {
+            return Ok(height);
+        }
         while let Some(next) = header(height.saturating_add(1)).filter(|next| Some(next.parent) == last) {
             (height, last) = (next.height, Some(next.id()));
         }
@@ -104,7 +113,10 @@ impl Salvage {
             files: files.clone(),
             places: HashMap::new(),
             final_height: 0,
+            final_tip: None,
             last_tip: None,
+            last_end: 0,
+            last_retreat: 0,
         };
         for (file, (_, base)) in files.iter().enumerate() {
             salvage.search_file(file, *base, genesis)?;
@@ -272,18 +284,34 @@ impl Salvage {
         if head.fits(base + offset, &payload)
             && let Some(stored) = MovePayload::decode(&payload)
         {
-            match (stored.disconnect.last(), stored.connect.last()) {
-                // A retreat: it alone lowers the final height.
-                (Some(lowest), None) => {
-                    self.final_height = stored.final_height;
-                    self.last_tip = self.header(lowest)?.map(|signed| signed.header.parent);
-                }
-                (_, last) => {
-                    self.final_height = self.final_height.max(stored.final_height);
-                    self.last_tip = last.map(|(id, _)| *id).or(self.last_tip);
+            self.follow(&stored, base + offset + head.frame_len())?;
+        }
+        Ok(())
+    }
+
+    /// What a sound move tells, which ends at `end` in the journal.
+    fn follow(&mut self, stored: &MovePayload, end: u64) -> Result<(), StoreError> {
+        match (stored.disconnect.last(), stored.connect.last()) {
+            // A retreat: it alone lowers the final height.
+            (Some(lowest), None) => {
+                self.last_tip = self.header(lowest)?.map(|signed| signed.header.parent);
+                (self.final_height, self.final_tip) = (stored.final_height, self.last_tip);
+                self.last_retreat = end;
+            }
+            (_, Some((tip, _))) => {
+                self.last_tip = Some(*tip);
+                if stored.final_height >= self.final_height {
+                    (self.final_height, self.final_tip) = (stored.final_height, self.last_tip);
                 }
             }
+            // The tip stays, which is known where nothing is missing in between.
+            (None, None) if stored.final_height > self.final_height => {
+                self.final_height = stored.final_height;
+                self.final_tip = self.last_tip.filter(|_| stored.start == self.last_end);
+            }
+            (None, None) => {}
         }
+        self.last_end = end;
         Ok(())
     }
 

@@ -78,6 +78,13 @@ fn open_ledger(genesis: Arc<Genesis>, datadir: &Path) -> Result<Ledger, Failure>
     Ok(ledger)
 }
 
+/// As [`open_ledger`], of a node whose chain a repair may not have made whole yet.
+fn open_ledger_midway(genesis: &Arc<Genesis>, datadir: &Path) -> Result<Ledger, Failure> {
+    let ledger = storage::open_midway(genesis, datadir)?;
+    ledger.close()?;
+    Ok(ledger)
+}
+
 /// Writes what was asked for to standard output. A reader who has gone is no failure: it has read enough.
 ///
 /// # Errors

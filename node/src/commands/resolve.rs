@@ -3,17 +3,20 @@
 //!
 //! That block is named by its id, or found by asking a node on the other chain (`--from`). What it will do is shown
 //! first, and a person or `--yes` has to agree.
+//!
+//! In the midst of a repair it gives up what the repair waits for: blocks that nobody has any more, or the final block
+//! that the conflict is about. HASH may then be the tip.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use clap::Args;
 use printsy_consensus::{Genesis, Hash, Work};
-use printsy_ledger::{Reader, Retreat, RetreatError};
+use printsy_ledger::{Reader, Retreat};
 use printsy_rpc::block::BlockSelector;
 
 use super::other_node::{self, OtherNode};
-use super::{OfflineArgs, answer, open_ledger};
+use super::{OfflineArgs, answer, open_ledger, open_ledger_midway};
 use crate::exit::Failure;
 
 /// `printsyd resolve`.
@@ -48,15 +51,14 @@ struct Other {
 /// another network; 5 where the datadir is damaged. Nothing is changed then.
 pub fn resolve(args: &ResolveArgs) -> Result<(), Failure> {
     let (datadir, genesis) = args.offline.open()?;
-    let ledger = open_ledger(genesis.clone(), datadir.path())?;
+    let ledger = open_ledger_midway(&genesis, datadir.path())?;
     let (to, other) = args.target(&genesis, &ledger.reader())?;
-    let retreat = match ledger.plan_retreat(&to) {
-        Err(error @ RetreatError::Tip { .. }) => {
-            return answer(&format!(
-                "nothing to do: {error}; start the node, and it follows the most work from there\n"
-            ));
-        }
-        other => other?,
+    let Some(retreat) = ledger.plan_retreat(&to)? else {
+        let height = ledger.tip().height();
+        return answer(&format!(
+            "nothing to do: {to} is the tip, at height {height}; start the node, and it follows the most work from \
+             there\n"
+        ));
     };
     eprintln!("{}", describe(&retreat, other.as_ref()));
     args.confirm()?;
@@ -65,8 +67,10 @@ pub fn resolve(args: &ResolveArgs) -> Result<(), Failure> {
     // Carried out by recovery, as it would be after a crash here.
     let ledger = open_ledger(genesis, datadir.path())?;
     ledger.close()?;
-    let tip = ledger.tip().id();
-    answer(&format!("took back {blocks} blocks; the chain ends at height {height}, {tip}, which is final\n"))
+    let (tip, final_height) = (ledger.tip().id(), ledger.final_height());
+    answer(&format!(
+        "took back {blocks} blocks; the chain ends at height {height}, {tip}, and is final up to height {final_height}\n"
+    ))
 }
 
 impl ResolveArgs {
@@ -119,6 +123,13 @@ fn describe(retreat: &Retreat, other: Option<&Other>) -> String {
         from.id(),
         from.work
     );
+    if let Some(given_up) = retreat.given_up {
+        text += &format!(
+            "its repair is not at its end: it went to height {} and was final at {}; what it waits for is given up, and \
+             what was set aside is removed\n",
+            given_up.height, given_up.final_height
+        );
+    }
     if let Some(other) = other {
         text += &format!("the other:  height {}, work {}\n", other.height, other.work);
         if other.work <= from.work {

@@ -244,6 +244,17 @@ pub static THREADS: Key = Key {
     about: "How many threads search; when not given, one less than the machine runs at once.",
 };
 
+/// mining.kernel
+pub static KERNEL: Key = Key {
+    name: "mining.kernel",
+    flag: Some("--kernel"),
+    shape: Shape::Text,
+    expects: "a kernel that this processor runs: avx512, sha-ni, avx2, portable or scalar",
+    default: None,
+    example: r#""portable""#,
+    about: "What tries nonces; when not given, the fastest that this processor runs and that computes rightly.",
+};
+
 /// mining.solo
 pub static SOLO: Key = Key {
     name: "mining.solo",
@@ -311,7 +322,7 @@ pub static LOG_FORMAT: Key = Key {
 };
 
 /// Every key, in the order of the file that `init` writes; a section's keys stand together.
-pub static KEYS: [&Key; 21] = [
+pub static KEYS: [&Key; 22] = [
     &LISTEN,
     &BOOTNODES,
     &GENESIS,
@@ -327,6 +338,7 @@ pub static KEYS: [&Key; 21] = [
     &MINING_ENABLED,
     &MINING_KEY,
     &THREADS,
+    &KERNEL,
     &SOLO,
     &DATADIR,
     &MIN_FREE,

@@ -158,6 +158,8 @@ fn a_bad_value_names_key_place_and_expectation() {
         ("[network]\ngenesis = \"\"", "network.genesis: expected"),
         ("[mining]\nenabled = \"yes\"", "mining.enabled: expected true or false, got \"yes\""),
         ("[mining]\nthreads = 0", "mining.threads: expected a whole number from 1 to 1024"),
+        ("[mining]\nkernel = \"gpu\"", "mining.kernel: expected a kernel that this processor runs ("),
+        ("[mining]\nkernel = \"\"", "got \"\""),
         ("[mining]\nkey = \"dev:\"", "mining.key: expected"),
         (
             "[storage]\nmin_free_mib = 1048577",
@@ -243,10 +245,28 @@ fn mining_needs_a_key_and_waits_for_a_peer_where_there_are_bootnodes() {
 }
 
 #[test]
+fn a_kernel_is_the_one_asked_for_or_a_usage_error_that_lists_those_there_are() {
+    let mine = RunArgs { mine: true, miner_key: Some("dev:miner-1".into()), ..RunArgs::default() };
+    assert_eq!(resolve(&mine, &[], "").unwrap().mining.unwrap().kernel, None);
+    let portable = RunArgs { kernel: Some("portable".into()), ..mine.clone() };
+    assert_eq!(resolve(&portable, &[], "").unwrap().mining.unwrap().kernel, Some("portable"));
+    let unknown = RunArgs { kernel: Some("gpu".into()), ..mine };
+    let error = resolve(&unknown, &[], "").unwrap_err();
+    assert!(
+        error.is_usage() && error.to_string().starts_with("--kernel: mining.kernel: expected"),
+        "{error}"
+    );
+    for kernel in printsy_miner::kernels() {
+        assert!(error.to_string().contains(kernel.name), "{error}");
+    }
+}
+
+#[test]
 fn a_miners_flag_without_mining_is_refused() {
     for args in [
         RunArgs { miner_key: Some("dev:miner-1".into()), ..RunArgs::default() },
         RunArgs { threads: Some(2), ..RunArgs::default() },
+        RunArgs { kernel: Some("portable".into()), ..RunArgs::default() },
         RunArgs { solo: true, ..RunArgs::default() },
     ] {
         let error = resolve(&args, &[], "").unwrap_err();

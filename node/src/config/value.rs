@@ -91,6 +91,24 @@ impl Layers {
         }
     }
 
+    /// The name of the kernel given for `key`, once it is one that this processor runs.
+    pub(super) fn kernel(&self, key: &'static Key) -> Result<Option<&'static str>, ConfigError> {
+        let Some((given, name)) = self.text(key) else { return Ok(None) };
+        let (needs, runnable) = match printsy_miner::kernel_named(name) {
+            Ok(kernel) => return Ok(Some(kernel.name)),
+            Err(printsy_miner::Error::KernelNotHere { needs, runnable, .. }) => {
+                (format!(", which needs {needs}"), runnable)
+            }
+            Err(_) => (String::new(), printsy_miner::kernels().iter().map(|kernel| kernel.name).collect()),
+        };
+        Err(ConfigError::Value {
+            key: key.name,
+            place: given.place.clone(),
+            expected: format!("a kernel that this processor runs ({})", runnable.join(", ")),
+            got: format!("{}{needs}", quoted(name)),
+        })
+    }
+
     fn text(&self, key: &'static Key) -> Option<(&Given, &str)> {
         let given = self.get(key)?;
         match &given.value {
@@ -101,8 +119,13 @@ impl Layers {
 }
 
 fn bad(key: &'static Key, given: &Given, got: &str) -> ConfigError {
-    let got = format!("{:?}", got.chars().take(100).collect::<String>());
-    ConfigError::Value { key: key.name, place: given.place.clone(), expected: key.expects.to_owned(), got }
+    let (place, expected) = (given.place.clone(), key.expects.to_owned());
+    ConfigError::Value { key: key.name, place, expected, got: quoted(got) }
+}
+
+/// As much of a text as an error shows.
+fn quoted(text: &str) -> String {
+    format!("{:?}", text.chars().take(100).collect::<String>())
 }
 
 /// Whether a text looks like a secret key rather than the name of where one is: it is then repeated nowhere.

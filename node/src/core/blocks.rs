@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use printsy_consensus::{CheckedBlock, CheckedHeader, Fault, Hash, HeaderError, Inserted, PublicKey, Rule};
-use printsy_ledger::{Advance, InsertError, LedgerError, TemplateError};
+use printsy_consensus::{CheckedBlock, CheckedHeader, Fault, Hash, HeaderError, Inserted, Rule};
+use printsy_ledger::{Advance, InsertError, LedgerError};
 use printsy_p2p::{Misbehaviour, PeerKey, Verdict};
 
 use super::Core;
-use super::event::{BlockAnswer, BlockSource, BlockVerdict, Effect, Gossiped, TemplateRefusal, Ticket};
+use super::event::{BlockAnswer, BlockSource, BlockVerdict, Effect, Gossiped};
 
 /// How many blocks and headers from the future wait for their time at the most: more are dropped, and come again
 /// with the blocks after them.
@@ -64,9 +64,12 @@ impl Core {
         source: BlockSource,
         block: Arc<CheckedBlock>,
     ) -> Result<(), LedgerError> {
+        self.watch_block(source, &block);
         let answer = self.place_block(&block)?;
         match source {
-            BlockSource::Local(ticket) => self.effects.push(Effect::BlockAnswer(ticket, answer)),
+            BlockSource::Local(ticket) | BlockSource::Made(ticket) => {
+                self.effects.push(Effect::BlockAnswer(ticket, answer))
+            }
             BlockSource::Peer(peer) => {
                 let blamed = answer.rule.is_some() && answer.verdict == BlockVerdict::Refused;
                 if blamed {
@@ -262,29 +265,6 @@ impl Core {
                 Early::Header(header) => drop(self.ledger.insert_header(*header, self.now)),
             }
         }
-        Ok(())
-    }
-
-    /// A template for a miner.
-    pub(super) fn make_template(&mut self, ticket: Ticket, miner: PublicKey) -> Result<(), LedgerError> {
-        if self.sync_state().is_syncing() {
-            self.effects.push(Effect::TemplateAnswer(ticket, Err(TemplateRefusal::Syncing)));
-            return Ok(());
-        }
-        if let Some(room) = self.low_room() {
-            let refusal = TemplateRefusal::Storage(room.to_string());
-            self.effects.push(Effect::TemplateAnswer(ticket, Err(refusal)));
-            return Ok(());
-        }
-        let answer = match self.ledger.template(miner, self.now) {
-            Ok(template) => {
-                self.metrics.template(template.transactions.len());
-                Ok((template.header.id(), template))
-            }
-            Err(TemplateError::Miner(error)) => Err(TemplateRefusal::Miner(error)),
-            Err(TemplateError::Ledger(error)) => return Err(error),
-        };
-        self.effects.push(Effect::TemplateAnswer(ticket, answer));
         Ok(())
     }
 }

@@ -55,8 +55,10 @@ pub enum OrdersFailure {
 /// Where a block came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlockSource {
-    /// A caller of this node, or its own miner.
+    /// A caller of this node, with a whole block.
     Local(Ticket),
+    /// This node's own miner, or a caller who found the nonce of one of its templates.
+    Made(Ticket),
     /// A peer's answer to a request for bodies.
     Peer(PeerKey),
 }
@@ -136,6 +138,8 @@ pub enum Event {
         ticket: Ticket,
         /// The key that will sign.
         miner: PublicKey,
+        /// What it is to hold.
+        body: TemplateBody,
     },
     /// A peer of this network is there.
     Connected {
@@ -214,21 +218,51 @@ pub struct BlockAnswer {
     pub tip: Tip,
 }
 
+/// What a template is to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TemplateBody {
+    /// Nothing: it is there at once.
+    Empty,
+    /// What the mempool has, or had within the last second where it is asked for more often.
+    Paced,
+    /// All that the mempool has now.
+    Whole,
+}
+
 /// A template and its name, or why there is none.
 pub type TemplateAnswer = Result<(Hash, Template), TemplateRefusal>;
 
 /// Why a miner gets no template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateRefusal {
-    /// B3 or B4.
+    /// B3.
     #[error(transparent)]
     Miner(BlockError),
+    /// B4.
+    #[error("{error}; it may make block {height}")]
+    Pause {
+        /// The rule it would break.
+        error: BlockError,
+        /// The height of the next block that it may make.
+        height: u64,
+    },
     /// This node does not yet have the chain.
     #[error("this node is syncing")]
     Syncing,
     /// There is too little room for blocks on its disk.
     #[error("this node makes no templates: {0}")]
     Storage(String),
+    /// Even an empty one broke a rule: a mistake of this program, which its log tells.
+    #[error("this node made no valid template")]
+    Invalid,
+}
+
+impl TemplateRefusal {
+    /// Whether it ends with the tip alone: nothing else that happens makes it worth asking again.
+    #[must_use]
+    pub fn lasts_for_the_tip(&self) -> bool {
+        matches!(self, Self::Miner(_) | Self::Pause { .. })
+    }
 }
 
 /// What is to be done.

@@ -10,6 +10,7 @@
 //! - `sync`: headers first; `fetch`: then bodies, from several peers at once
 //! - `alarm`: a peer's heavier chain that leaves what is final here
 //! - `peers`: what this node knows of each peer
+//! - `templates`: work for miners; `foreign`: blocks by this node's key that it did not make
 //! - `room`: orders and mining end before the disk does
 //!
 //! Checking in isolation (bytes, signatures) happened before: events carry what was checked, or who sent what
@@ -19,10 +20,12 @@ mod alarm;
 mod blocks;
 mod event;
 mod fetch;
+mod foreign;
 mod orders;
 mod peers;
 mod room;
 mod sync;
+mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,16 +35,18 @@ use printsy_ledger::{Ledger, LedgerError};
 pub use alarm::{Alarms, Conflict};
 pub use event::{
     BlockAnswer, BlockSource, BlockVerdict, Bodies, Effect, Event, Gossiped, OrderAnswer, OrderRefusal,
-    OrderSource, OrdersFailure, PeerAnswer, TemplateAnswer, TemplateRefusal, Ticket,
+    OrderSource, OrdersFailure, PeerAnswer, TemplateAnswer, TemplateBody, TemplateRefusal, Ticket,
 };
 pub use room::Room;
-pub use sync::SyncState;
+pub use sync::{SYNCING_AHEAD, SyncState};
 
 use blocks::{Announced, Held};
 use fetch::Plan;
+use foreign::Watch;
 use peers::Peers;
 use room::Guard;
 use sync::{Progress, Requests};
+use templates::Pace;
 
 use crate::metrics::Metrics;
 
@@ -61,6 +66,8 @@ pub struct Core {
     plan: Plan,
     progress: Progress,
     guard: Guard,
+    pace: Pace,
+    watch: Option<Watch>,
     /// The alarms that stood after the last event.
     alarms: Alarms,
     /// Headers by miners that the tip does not know.
@@ -85,6 +92,8 @@ impl Core {
             plan: Plan::default(),
             progress: Progress::default(),
             guard: Guard::default(),
+            pace: Pace::default(),
+            watch: None,
             alarms: Alarms::default(),
             strangers: BTreeSet::new(),
             announced: BTreeMap::new(),
@@ -118,7 +127,7 @@ impl Core {
             Event::Block { source, block } => self.take_block(source, block)?,
             Event::Announced { header, from } => self.take_announcement(header, from)?,
             Event::BadBlock { id } => self.condemn(&id),
-            Event::Template { ticket, miner } => self.make_template(ticket, miner)?,
+            Event::Template { ticket, miner, body } => self.make_template(ticket, miner, body)?,
             Event::Connected { peer } => self.meet(peer),
             Event::Disconnected { peer } => self.lose(peer),
             Event::PeerStatus { peer, status } => self.hear_status(peer, &status),
@@ -168,7 +177,7 @@ impl Core {
         self.metrics.chain(tip.height(), self.ledger.final_height());
         self.metrics.mempool(self.ledger.mempool().len(), self.ledger.mempool().bytes());
         self.metrics.ledger(self.ledger.index_lag(), self.ledger.tree().len());
-        self.metrics.templated(self.ledger.templated_orders());
+        self.metrics.templated(self.ledger.templated_orders(), self.ledger.template_faults());
         self.watch_alarms();
     }
 }

@@ -46,6 +46,12 @@ pub(super) struct Guard {
 }
 
 impl Core {
+    /// The disk as it was last looked at, where there is one.
+    #[must_use]
+    pub fn room(&self) -> Option<Room> {
+        self.guard.room
+    }
+
     /// The disk, where it has too little room for orders and mining.
     #[must_use]
     pub fn low_room(&self) -> Option<Room> {

@@ -25,7 +25,7 @@ const MAX_STRANGERS: usize = 4_096;
 const HEADERS_AGAIN_AFTER_MS: u64 = 5_000;
 /// A header chain this many blocks ahead of the bodies makes a node syncing. Fewer are the common case of a
 /// block on its way, and of a miner that shows a header and withholds its body.
-const SYNCING_AHEAD: u64 = 8;
+pub const SYNCING_AHEAD: u64 = 8;
 
 /// Where the node stands in following the chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

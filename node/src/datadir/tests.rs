@@ -112,6 +112,11 @@ fn a_node_key_that_is_none_is_refused_and_never_shown_or_replaced() {
         assert!(text.is_empty() || !refused.contains(text), "{refused}");
         assert_eq!(fs::read_to_string(folder.path().join(NODE_KEY_FILE)).unwrap(), text);
     }
+    // One that a dying disk wrote over is no text at all.
+    datadir.write(NODE_KEY_FILE, &[0xff; 65], 0o600).unwrap();
+    let refused = datadir.node_key().unwrap_err();
+    assert_eq!(refused.code(), 3, "{refused}");
+    assert!(refused.to_string().contains("move it away"), "{refused}");
 }
 
 #[test]
@@ -216,5 +221,17 @@ fn a_datadir_that_cannot_be_is_refused_and_nothing_is_made() {
         assert_eq!(refused.code(), 1);
         assert!(refused.to_string().contains("must belong to the user"), "{refused}");
         assert!(contents(&locked).is_empty());
+    }
+}
+
+/// Which network a ledger is of is not ours to guess, and nobody's to be told that there is none.
+#[test]
+fn a_ledger_whose_genesis_is_gone_is_damaged_whether_or_not_another_is_given() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("journal")).unwrap();
+    for given in [None, Some(solo())] {
+        let refused = Datadir::open(folder.path(), given).unwrap_err();
+        assert_eq!(refused.code(), 5, "{refused}");
+        assert!(refused.to_string().contains("copy the network's genesis file there"), "{refused}");
     }
 }

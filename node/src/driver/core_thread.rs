@@ -119,10 +119,17 @@ fn carry_out(node: &NodeHandle, effect: Effect) {
         Effect::TemplateAnswer(ticket, result) => {
             answer(&mut node.shared.waiting.lock().templates, ticket, result);
         }
-        Effect::TipMoved | Effect::MempoolChanged | Effect::PeersChanged | Effect::StorageChanged => {
-            node.shared.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
+        Effect::TipMoved => {
+            node.note_tip();
+            changed(node);
         }
+        Effect::MempoolChanged | Effect::PeersChanged | Effect::StorageChanged => changed(node),
     }
+}
+
+/// Wakes whoever waits for a change.
+fn changed(node: &NodeHandle) {
+    node.shared.changes.send_modify(|changes| *changes = changes.wrapping_add(1));
 }
 
 fn answer<T>(waiting: &mut HashMap<Ticket, oneshot::Sender<T>>, ticket: Ticket, answer: T) {

@@ -1,24 +1,30 @@
 //! This node's own miner: a template, a search in its own pool, a signature, a block like any other.
 //!
-//! A new tip cancels the search at once. A growing mempool renews the template at most once a second.
+//! A new tip cancels the search at once; the next is on that tip's first template, which holds nothing and is there at
+//! once, until the full one comes. A growing mempool renews the template at most once a second. While a better template
+//! is made the search goes on. A block found before its time (H7) is submitted when that comes.
+
+mod search;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use printsy_consensus::{Hash, SecretKey, Target};
+use printsy_consensus::SecretKey;
 use printsy_ledger::Template;
-use printsy_miner::{Cancel, Job, Miner, Search};
+use printsy_miner::Miner;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::core::{BlockVerdict, TemplateRefusal};
-use crate::handle::{NodeHandle, Submission};
+use crate::handle::{NodeHandle, Submission, Work};
+use crate::metrics::Mined;
+use search::{Ended, Search};
 
-/// How soon after one template a growing mempool brings the next.
-const RENEW_AFTER: Duration = Duration::from_secs(1);
 /// How long a miner that may not mine now waits before it asks again, if the chain does not move before.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// How often a block that waits for its time looks at the clock, which may be set meanwhile.
+const LOOK_AT_CLOCK_AFTER: Duration = Duration::from_millis(20);
 
 /// When this node mines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,29 +60,49 @@ struct Driver {
     last_refusal: Option<String>,
 }
 
-/// Why a search ended.
-enum Ended {
-    Found(u64),
-    /// The tip moved, or the template is worth renewing.
-    Stale,
-    Stop,
-}
-
 impl Driver {
     async fn run(mut self) {
         let public = self.mining.key.public_key();
-        tracing::info!(miner = %public, mode = ?self.mining.mode, "mining");
+        let kernel = self.mining.miner.kernel_name();
+        tracing::info!(miner = %public, mode = ?self.mining.mode, kernel, "mining");
         while !self.is_stopping() && self.ready().await.is_some() {
             // Subscribed before the template is made, so that no change after it is missed.
             let changes = self.node.changes();
-            match self.node.template(public).await {
+            match self.first().await {
                 None => return,
                 Some(Err(refusal)) => self.wait_after(changes, &refusal).await,
-                Some(Ok((_, template))) => match self.search(&template, changes).await {
-                    Ended::Found(nonce) => self.submit(&template, nonce).await,
-                    Ended::Stale => {}
-                    Ended::Stop => return,
-                },
+                Some(Ok((_, template))) => {
+                    if self.mine(template, changes).await.is_none() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// What to begin a tip with. On demand there is no hurry: orders wait, and are to be in the block.
+    async fn first(&self) -> Work {
+        let public = self.mining.key.public_key();
+        match self.mining.mode {
+            MiningMode::Always => self.node.first_template(public).await,
+            MiningMode::OnDemand => self.node.template(public).await,
+        }
+    }
+
+    /// Mines on one tip, from its first template on, until a block is found or the tip is another; `None` where the
+    /// node stops.
+    async fn mine(&self, first: Arc<Template>, changes: watch::Receiver<u64>) -> Option<()> {
+        let mut search = Search::new(&self.node, &self.mining, changes, self.stop.clone());
+        let mut template = first;
+        loop {
+            match search.run(&template).await {
+                Ended::Found(nonce) => {
+                    self.submit(&template, nonce).await;
+                    return Some(());
+                }
+                Ended::Better(better) => template = better,
+                Ended::Stale => return Some(()),
+                Ended::Stop => return None,
             }
         }
     }
@@ -113,6 +139,8 @@ impl Driver {
                 TemplateRefusal::Miner(_) => {
                     tracing::warn!(%refusal, "not mining now; a key is registered by `printsy register-miner`");
                 }
+                // As the network wants it, after each block.
+                TemplateRefusal::Pause { .. } => tracing::debug!(%refusal, "not mining now"),
                 _ => tracing::warn!(%refusal, "not mining now"),
             }
             self.last_refusal = Some(said);
@@ -123,81 +151,68 @@ impl Driver {
         }
     }
 
-    /// Searches until a nonce is found, the tip moves, or the mempool grew a second after the template was
-    /// made.
-    async fn search(&mut self, template: &Arc<Template>, mut changes: watch::Receiver<u64>) -> Ended {
-        let Some(target) = Target::from_bits(template.header.bits) else { return Ended::Stop };
-        let job = Job::new(&template.header, target);
-        let cancel = Cancel::new();
-        let mining = self.mining.clone();
-        let token = cancel.clone();
-        let before = mining.miner.hashes();
-        let search = tokio::task::spawn_blocking(move || {
-            (mining.miner.search(&job, 0, &token), mining.miner.hashes().saturating_sub(before))
-        });
-        tokio::pin!(search);
-        let renew_at = Instant::now() + RENEW_AFTER;
-        let mut stopping = false;
-        loop {
-            tokio::select! {
-                done = &mut search => {
-                    let Ok((result, hashes)) = done else { return Ended::Stop };
-                    self.node.metrics().hashes(hashes);
-                    return match result {
-                        _ if stopping => Ended::Stop,
-                        Search::Found { nonce } => Ended::Found(nonce),
-                        Search::Exhausted | Search::Cancelled => Ended::Stale,
-                    };
-                }
-                _ = self.stop.changed() => { stopping = true; cancel.cancel(); }
-                changed = changes.changed(), if !cancel.is_cancelled() => {
-                    let moved = self.node.reader().snapshot().tip.id() != template.header.parent;
-                    let is_low = self.node.low_room().is_some();
-                    if moved || is_low || changed.is_err() || Instant::now() >= renew_at {
-                        cancel.cancel();
-                    }
-                }
-                () = sleep_until(renew_at), if !cancel.is_cancelled() && Instant::now() < renew_at => {
-                    if self.has_news(template) { cancel.cancel(); }
-                }
-            }
-        }
-    }
-
-    /// Whether orders wait that the template does not hold.
-    fn has_news(&self, template: &Template) -> bool {
-        let held: std::collections::HashSet<Hash> =
-            template.transactions.iter().map(|tx| tx.txid()).collect();
-        let (waiting, _) = self.node.reader().mempool_size();
-        waiting > held.len()
-    }
-
+    /// Submits what was found, once its time has come.
     async fn submit(&self, template: &Template, nonce: u64) {
-        self.node.metrics().block_found();
-        match self.node.submit_own(template, nonce, &self.mining.key).await {
-            Ok(Submission::Judged(answer)) => {
-                let (height, hash) = (template.header.height, answer.id);
-                match answer.verdict {
-                    BlockVerdict::Accepted => tracing::info!(height, %hash, "block found"),
-                    BlockVerdict::Held => {
-                        tracing::info!(height, %hash, "block found, held until its time");
-                        self.wait_for_slot(template).await;
+        self.node.metrics().mined(Mined::Found);
+        let height = template.header.height;
+        let mut was_held = false;
+        while self.wait_for_slot(template).await.is_some() {
+            match self.node.submit_own(template, nonce, &self.mining.key).await {
+                Ok(Submission::Judged(answer)) => {
+                    let hash = answer.id;
+                    match answer.verdict {
+                        BlockVerdict::Accepted => {
+                            self.node.metrics().mined(Mined::Accepted);
+                            tracing::info!(height, %hash, "block found");
+                        }
+                        // The clock was set back after the look at it.
+                        BlockVerdict::Held => {
+                            was_held = true;
+                            continue;
+                        }
+                        // The core kept it, and took it when its time came.
+                        BlockVerdict::Duplicate if was_held => self.node.metrics().mined(Mined::Accepted),
+                        BlockVerdict::Stale | BlockVerdict::Duplicate | BlockVerdict::UnknownParent => {
+                            self.node.metrics().mined(Mined::Stale);
+                            tracing::info!(height, %hash, verdict = ?answer.verdict, "block found too late");
+                        }
+                        BlockVerdict::Refused => {
+                            self.node.metrics().mined(Mined::Refused);
+                            tracing::error!(height, %hash, reason = ?answer.reason, "own block refused");
+                            sleep(ASK_AGAIN_AFTER).await;
+                        }
                     }
-                    verdict => tracing::warn!(height, %hash, ?verdict, reason = ?answer.reason, "block lost"),
                 }
+                Ok(Submission::Unchecked { error, .. }) => {
+                    self.node.metrics().mined(Mined::Refused);
+                    tracing::error!(%error, "own block breaks a rule");
+                    sleep(ASK_AGAIN_AFTER).await;
+                }
+                Err(error) => tracing::debug!(%error, "block found while stopping"),
             }
-            Ok(Submission::Unchecked { error, .. }) => tracing::error!(%error, "own block breaks a rule"),
-            Err(error) => tracing::debug!(%error, "block found while stopping"),
+            return;
         }
     }
 
-    /// A block found before its slot waits for it; so does the miner, or it would find the same one again.
-    async fn wait_for_slot(&self, template: &Template) {
-        let mut changes = self.node.changes();
-        while self.node.reader().snapshot().tip.id() == template.header.parent && !self.is_stopping() {
-            if matches!(timeout(ASK_AGAIN_AFTER, changes.changed()).await, Ok(Err(_))) {
-                return;
+    /// Waits until peers take a block of this template's time (H7), or the tip is another, and it is too late anyway;
+    /// `None` where the node stops.
+    async fn wait_for_slot(&self, template: &Template) -> Option<()> {
+        let slot = template.header.time.saturating_sub(self.node.params().max_future_ms);
+        let mut is_told = false;
+        while self.node.clock().now() < slot
+            && self.node.reader().snapshot().tip.id() == template.header.parent
+        {
+            if !is_told {
+                let height = template.header.height;
+                tracing::info!(height, slot, "block found, held until its time");
+                is_told = true;
+            }
+            let mut stop = self.stop.clone();
+            tokio::select! {
+                () = sleep(LOOK_AT_CLOCK_AFTER) => {}
+                _ = stop.changed() => return None,
             }
         }
+        Some(())
     }
 }

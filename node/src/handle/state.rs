@@ -11,6 +11,7 @@ use crate::guard::DatadirLost;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct State {
     sync: SyncState,
+    room: Option<Room>,
     low_room: Option<Room>,
     alarms: Alarms,
 }
@@ -20,6 +21,12 @@ impl NodeHandle {
     #[must_use]
     pub fn sync_state(&self) -> SyncState {
         self.shared.state.lock().sync
+    }
+
+    /// The disk as it was last looked at, where there is one.
+    #[must_use]
+    pub fn room(&self) -> Option<Room> {
+        self.shared.state.lock().room
     }
 
     /// The disk, while it has too little room for orders and mining.
@@ -36,8 +43,13 @@ impl NodeHandle {
 
     /// Shows where the core stands after an event.
     pub(crate) fn show(&self, core: &Core) {
-        let (sync, low_room, alarms) = (core.sync_state(), core.low_room(), core.alarms());
-        *self.shared.state.lock() = State { sync, low_room, alarms };
+        let sync = core.sync_state();
+        self.shared.metrics.sync(match sync {
+            SyncState::Synced => core.ledger().tip().height(),
+            SyncState::Syncing { best } => best,
+        });
+        let (room, low_room, alarms) = (core.room(), core.low_room(), core.alarms());
+        *self.shared.state.lock() = State { sync, room, low_room, alarms };
     }
 
     /// Notes that the datadir is lost.

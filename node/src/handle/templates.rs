@@ -4,7 +4,7 @@
 //! from here, not by the core, which would hash the whole body anew; and callers of one miner take turns, so
 //! that a crowd costs the core one template. Nor can asking push out at once what a miner works on: the first
 //! [`MAX_AT_ONCE`] on a tip come as fast as the mempool changes, all further ones at one in [`RENEW_AFTER_MS`],
-//! so each stays good for five seconds at the least. This node's own generator is not remembered.
+//! so each stays good for four seconds at the least. This node's own generator is not remembered.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 use printsy_consensus::{Hash, PublicKey};
 use printsy_ledger::Template;
 
-use crate::core::TemplateRefusal;
+use crate::core::{TemplateBody, TemplateRefusal};
 
-/// How many templates of one miner on one parent are remembered.
-const MAX_PER_PARENT: usize = 8;
+/// How many templates of one miner on one parent are remembered, the empty one of a new tip among them.
+const MAX_PER_PARENT: usize = 9;
 /// How many of them are made as fast as the mempool changes: the fewer, the longer the first stays good.
 const MAX_AT_ONCE: usize = 4;
 /// How many templates are remembered in all: [`MAX_PER_PARENT`] for each of 64 miners at work.
@@ -39,6 +39,7 @@ pub(super) struct Moment {
 struct Kept {
     id: Hash,
     template: Arc<Template>,
+    body: TemplateBody,
     /// What the miner's question came after.
     asked: Moment,
 }
@@ -68,19 +69,27 @@ impl Templates {
 
     /// What this miner is told again, if a new template would be no better or would come too soon.
     pub(super) fn again(&self, miner: &PublicKey, moment: &Moment) -> Option<(Hash, Arc<Template>)> {
-        let mut on_tip = self.kept.iter().rev().filter(|kept| kept.is_for(miner, &moment.tip));
+        let on_tip = self.kept.iter().rev().filter(|kept| kept.is_for(miner, &moment.tip));
+        // The empty one of a new tip says nothing of what the mempool has.
+        let mut on_tip = on_tip.filter(|kept| kept.body != TemplateBody::Empty);
         let newest = on_tip.next()?;
         let is_paced = 1 + on_tip.count() >= MAX_AT_ONCE;
         let is_good = is_paced || newest.asked.changes == moment.changes;
         (is_good && newest.is_young(moment.now_ms)).then(|| (newest.id, newest.template.clone()))
     }
 
+    /// The newest that this miner was told on this tip.
+    pub(super) fn newest(&self, miner: &PublicKey, tip: &Hash) -> Option<(Hash, Arc<Template>)> {
+        let newest = self.kept.iter().rev().find(|kept| kept.is_for(miner, tip))?;
+        Some((newest.id, newest.template.clone()))
+    }
+
     /// Remembers a template that was asked for at this moment.
-    pub(super) fn keep(&mut self, id: Hash, template: Arc<Template>, asked: Moment) {
+    pub(super) fn keep(&mut self, id: Hash, template: Arc<Template>, body: TemplateBody, asked: Moment) {
         let (miner, parent) = (template.header.miner, template.header.parent);
         // The same name is the same template: it is as new as when it was last asked for.
         self.kept.retain(|kept| kept.id != id);
-        self.kept.push_back(Kept { id, template, asked });
+        self.kept.push_back(Kept { id, template, body, asked });
         let mut of_group = self.kept.iter().enumerate().filter(|(_, kept)| kept.is_for(&miner, &parent));
         if let Some((oldest, _)) = of_group.next()
             && of_group.count() >= MAX_PER_PARENT
@@ -190,7 +199,7 @@ mod tests {
         }
         // No two templates of these tests have the same header.
         let (id, made) = template(miner, moment.tip, moment.now_ms * 1_000 + moment.changes);
-        templates.keep(id, made, moment);
+        templates.keep(id, made, TemplateBody::Paced, moment);
         id
     }
 
@@ -208,11 +217,26 @@ mod tests {
     }
 
     #[test]
+    fn the_empty_template_of_a_new_tip_is_told_first_and_never_for_the_whole() {
+        let mut templates = Templates::default();
+        assert!(templates.newest(&miner("a"), &TIP).is_none());
+        let (empty, made) = template(miner("a"), TIP, 1);
+        templates.keep(empty, made, TemplateBody::Empty, at(0, 0));
+        assert_eq!(templates.newest(&miner("a"), &TIP).map(|(id, _)| id), Some(empty));
+        assert!(templates.again(&miner("a"), &at(0, 0)).is_none());
+        let whole = ask(&mut templates, miner("a"), at(0, 10));
+        assert_eq!(templates.newest(&miner("a"), &TIP).map(|(id, _)| id), Some(whole));
+        assert!(templates.newest(&miner("b"), &TIP).is_none());
+        assert!(templates.newest(&miner("a"), &OTHER).is_none());
+        assert!(templates.get(&empty).is_some());
+    }
+
+    #[test]
     fn asking_cannot_push_a_template_out_within_seconds() {
         let mut templates = Templates::default();
         let first = ask(&mut templates, miner("a"), at(0, 10_000));
         // Somebody asks each millisecond, and the mempool changes as often.
-        for ms in 0..5_000 {
+        for ms in 0..4_000 {
             ask(&mut templates, miner("a"), at(ms, 10_000 + ms));
             assert!(templates.get(&first).is_some(), "gone after {ms} ms");
         }
@@ -223,7 +247,7 @@ mod tests {
     fn templates_stay_bounded_and_the_tip_s_and_the_modest_stay_longest() {
         let mut templates = Templates::default();
         let (old, made) = template(miner("modest"), OTHER, 1);
-        templates.keep(old, made, at(0, 0));
+        templates.keep(old, made, TemplateBody::Paced, at(0, 0));
         let modest = ask(&mut templates, miner("modest"), at(0, 0));
         for round in 0..20 {
             for name in 0..100 {

@@ -103,7 +103,7 @@ async fn generate(
     generator: &Generator,
 ) -> Result<(BlockAnswer, Arc<Template>), RpcError> {
     let (node, public) = (context.node.clone(), generator.key.public_key());
-    let answer = detached(async move { node.new_template(public).await }).await?;
+    let answer = detached(async move { node.whole_template(public).await }).await?;
     let (_, template) = answer.ok_or_else(errors::stopping)?.map_err(|error| errors::no_template(&error))?;
     let template = Arc::new(template);
     let nonce = search(context, generator.miner()?, &template).await?;

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use printsy_consensus::{Block, EMPTY_BLOCK_BYTES, Hash, SignedHeader, codec};
-use printsy_ledger::{LedgerError, Reader, Snapshot, StoredBlock};
+use printsy_consensus::{Block, EMPTY_BLOCK_BYTES, Hash, Miner, SignedHeader, codec};
+use printsy_ledger::{LedgerError, Moment, Reader, Snapshot, StoredBlock};
 use printsy_rpc::block::{
     BlockInfo, BlockSelector, GetBlock, GetBlockParams, GetHeader, GetHeaderParams, HeaderInfo, Transactions,
     Verbosity,
@@ -48,20 +48,48 @@ fn read_header(reader: &Reader, selector: BlockSelector) -> Result<Option<Header
             BlockSelector::Hash(hash) => now.height_on_chain(&hash.into())?,
         };
         if let Some(height) = height {
-            let record = now.header_at(height)?;
-            return Ok(record.map(|record| header_info(now.snapshot(), &record.signed, true)));
+            let Some(record) = now.header_at(height)? else { return Ok(None) };
+            let name = name_on_chain(now, &record.signed)?;
+            return Ok(Some(header_info(now.snapshot(), &record.signed, name, true)));
         }
         let BlockSelector::Hash(hash) = selector else { return Ok(None) };
         let stored = now.block(&hash.into())?;
-        Ok(stored.map(|stored| header_info(now.snapshot(), &stored.record.signed, stored.on_chain)))
+        Ok(stored.map(|stored| {
+            let name = name_when_made(&stored);
+            header_info(now.snapshot(), &stored.record.signed, name, stored.on_chain)
+        }))
     })
 }
 
-fn header_info(snapshot: &Snapshot, signed: &SignedHeader, on_chain: bool) -> HeaderInfo {
+/// What people called the maker of a block of the chain when it made it. Who is registered since before the block had
+/// that name then; of anybody else the block's own undo tells.
+fn name_on_chain(now: &Moment<'_>, signed: &SignedHeader) -> Result<Option<String>, LedgerError> {
+    let header = &signed.header;
+    if header.height == 0 {
+        return Ok(None);
+    }
+    match now.snapshot().miner(&header.miner).filter(|miner| miner.registered_at < header.height) {
+        Some(miner) => Ok(Some(name_of(&miner))),
+        None => Ok(now.block(&header.id())?.and_then(|stored| name_when_made(&stored))),
+    }
+}
+
+fn name_when_made(stored: &StoredBlock) -> Option<String> {
+    stored.undo.miner_before(&stored.block.header.header.miner).map(name_of)
+}
+
+fn name_of(miner: &Miner) -> String {
+    String::from_utf8_lossy(&miner.name).into_owned()
+}
+
+fn header_info(
+    snapshot: &Snapshot,
+    signed: &SignedHeader,
+    name: Option<String>,
+    on_chain: bool,
+) -> HeaderInfo {
     let above = snapshot.tip.height().saturating_sub(signed.header.height);
     let confirmations = if on_chain { above.saturating_add(1) } else { 0 };
-    let miner = snapshot.miner(&signed.header.miner);
-    let name = miner.map(|miner| String::from_utf8_lossy(&miner.name).into_owned());
     HeaderInfo::new(signed, name, confirmations)
 }
 
@@ -72,7 +100,8 @@ fn read_block(
 ) -> Result<Option<BlockInfo>, LedgerError> {
     if is_genesis(reader, selector) {
         let block = Block { header: *reader.genesis().header(), transactions: Vec::new() };
-        return Ok(Some(block_info(&reader.snapshot(), &block, EMPTY_BLOCK_BYTES, true, verbosity)));
+        let header = header_info(&reader.snapshot(), &block.header, None, true);
+        return Ok(Some(block_info(header, &block, EMPTY_BLOCK_BYTES, verbosity)));
     }
     let (snapshot, stored) = reader.at_one_moment(|now| {
         let stored = match selector {
@@ -81,10 +110,13 @@ fn read_block(
         };
         Ok((now.snapshot().clone(), stored))
     })?;
-    let info = |stored: StoredBlock| {
-        block_info(&snapshot, &stored.block, stored.bytes.len(), stored.on_chain, verbosity)
-    };
-    Ok(stored.map(info))
+    Ok(stored.map(|stored| stored_info(&snapshot, &stored, verbosity)))
+}
+
+/// A block as it is told.
+pub(super) fn stored_info(snapshot: &Snapshot, stored: &StoredBlock, verbosity: Verbosity) -> BlockInfo {
+    let header = header_info(snapshot, &stored.block.header, name_when_made(stored), stored.on_chain);
+    block_info(header, &stored.block, stored.bytes.len(), verbosity)
 }
 
 fn is_genesis(reader: &Reader, selector: BlockSelector) -> bool {
@@ -94,13 +126,7 @@ fn is_genesis(reader: &Reader, selector: BlockSelector) -> bool {
     }
 }
 
-fn block_info(
-    snapshot: &Snapshot,
-    block: &Block,
-    size: usize,
-    on_chain: bool,
-    verbosity: Verbosity,
-) -> BlockInfo {
+fn block_info(header: HeaderInfo, block: &Block, size: usize, verbosity: Verbosity) -> BlockInfo {
     let transactions = &block.transactions;
     let transactions = match verbosity {
         Verbosity::Ids => Transactions::Ids(transactions.iter().map(|tx| tx.body.txid().into()).collect()),
@@ -111,5 +137,5 @@ fn block_info(
             Transactions::Hex(transactions.iter().map(hex).collect())
         }
     };
-    BlockInfo { header: header_info(snapshot, &block.header, on_chain), size: count(size), transactions }
+    BlockInfo { header, size: count(size), transactions }
 }

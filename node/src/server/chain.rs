@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use printsy_consensus::{PublicKey, Target};
-use printsy_ledger::{LedgerError, MAX_TRANSACTIONS, Reader};
+use printsy_ledger::{LedgerError, MAX_TRANSACTIONS, Moment, Reader};
 use printsy_p2p::{Direction as Side, PeerInfo};
 use printsy_rpc::chain::{
     Chain, Direction, GetChain, GetMempool, GetMempoolParams, GetMiners, GetParams, GetPeers, GetSupply,
@@ -123,13 +123,18 @@ impl Serve for GetMiners {
 }
 
 fn miners(reader: &Reader) -> Result<Vec<MinerInfo>, LedgerError> {
-    let snapshot = reader.snapshot();
+    // The registry and the blocks that are counted are of one chain.
+    reader.at_one_moment(miners_now)
+}
+
+fn miners_now(now: &Moment<'_>) -> Result<Vec<MinerInfo>, LedgerError> {
+    let snapshot = now.snapshot();
     let tip = snapshot.tip.height();
     let first = tip.saturating_sub(SHARE_BLOCKS - 1).max(1);
     let wanted = usize::try_from(SHARE_BLOCKS).expect("a small constant");
     let mut made: HashMap<PublicKey, u32> = HashMap::new();
     let mut total = 0u32;
-    for record in reader.headers_from(first, wanted)? {
+    for record in now.headers_from(first, wanted)? {
         *made.entry(record.signed.header.miner).or_default() += 1;
         total += 1;
     }

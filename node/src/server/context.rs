@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use printsy_consensus::{Hash, SecretKey};
@@ -17,7 +18,7 @@ use super::ServerOptions;
 use super::access::Access;
 use super::admin::Generator;
 use super::errors;
-use super::limits::PROOFS_AT_ONCE;
+use super::limits::{MAX_SUBSCRIPTIONS, MAX_WATCHED_IMAGES_IN_ALL, PROOFS_AT_ONCE};
 use crate::handle::NodeHandle;
 use crate::logging::LogControl;
 
@@ -27,6 +28,12 @@ pub(super) struct Context {
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) generator: Option<Generator>,
     pub(super) expects_peers: bool,
+    /// Places for subscriptions, of all sessions together.
+    pub(super) subscriptions: Arc<Semaphore>,
+    /// Places for images that subscriptions watch, of all together.
+    pub(super) watched_images: Arc<Semaphore>,
+    /// How long a notification waits for its reader.
+    pub(super) reader_patience: Duration,
     pub(super) access: Arc<Access>,
     pub(super) logs: Option<LogControl>,
     /// Places for proofs that are being made.
@@ -51,6 +58,9 @@ impl Context {
             stopping,
             generator: options.generate_key.clone().map(|key: SecretKey| Generator::new(key)),
             expects_peers: options.expects_peers,
+            subscriptions: Arc::new(Semaphore::new(MAX_SUBSCRIPTIONS)),
+            watched_images: Arc::new(Semaphore::new(MAX_WATCHED_IMAGES_IN_ALL)),
+            reader_patience: options.reader_patience,
             access,
             logs: options.logs.clone(),
             proofs: Semaphore::new(PROOFS_AT_ONCE),

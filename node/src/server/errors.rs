@@ -3,7 +3,7 @@
 //! One table, [`reason_of`], says which reason an admission error is; everything else fills in the numbers
 //! that a program needs to act on it. The sentence is the error's own.
 
-use printsy_consensus::{Hash, Params, Rule, StateError, TransactionError};
+use printsy_consensus::{BlockError, Hash, Params, Rule, StateError, TransactionError};
 use printsy_ledger::{AdmitError, EXPIRY_MARGIN};
 use printsy_rpc::{Amount, ErrorData, RpcError, RpcReason};
 
@@ -145,17 +145,24 @@ fn copies(data: &mut ErrorData, image: u64, max: u32, sold: u32, requested: u32)
 /// No template for a miner.
 pub(super) fn no_template(error: &TemplateRefusal) -> RpcError {
     let data = match error {
-        TemplateRefusal::Miner(error) => {
-            let mut data = ErrorData::new(RpcReason::NotAuthorized);
-            data.rule = error.rule().map(|rule| rule.id().to_owned());
-            // B4 ends with the next blocks, B3 only by a registrar.
-            data.retryable = error.rule() == Some(Rule::B4);
+        // It ends only by a registrar.
+        TemplateRefusal::Miner(error) => not_authorized(error),
+        TemplateRefusal::Pause { error, height } => {
+            let mut data = not_authorized(error);
+            data.height = Some(*height);
+            data.retryable = true;
             data
         }
         TemplateRefusal::Syncing => ErrorData::new(RpcReason::Syncing),
-        TemplateRefusal::Storage(_) => ErrorData::new(RpcReason::Storage),
+        TemplateRefusal::Storage(_) | TemplateRefusal::Invalid => ErrorData::new(RpcReason::Storage),
     };
     RpcError::refused(error.to_string(), data)
+}
+
+fn not_authorized(error: &BlockError) -> ErrorData {
+    let mut data = ErrorData::new(RpcReason::NotAuthorized);
+    data.rule = error.rule().map(|rule| rule.id().to_owned());
+    data
 }
 
 /// A block that could not be handed in.

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::access::Visitor;
 use super::context::Context;
 use super::http::Front;
-use crate::core::{MAX_INDEX_LAG_ROWS, SyncState};
+use crate::core::{MAX_INDEX_LAG_ROWS, SYNCING_AHEAD, SyncState};
 
 /// A tip older than this many times the network's interval, and than [`OLD_TIP_MS`], is worth an alarm.
 const OLD_TIP_INTERVALS: u64 = 30;
@@ -32,6 +32,8 @@ struct Check {
     name: &'static str,
     ok: bool,
     detail: String,
+    /// Where it begins to fail.
+    threshold: String,
 }
 
 /// `/livez`: the process answers.
@@ -70,10 +72,19 @@ pub(super) async fn metrics(State(front): State<Arc<Front>>, visitor: Extension<
 }
 
 fn checks(context: &Context) -> Vec<Check> {
-    let mut checks =
-        vec![synced(context), storage(context), journal(context), finality(context), tip(context)];
+    let mut checks = vec![
+        synced(context),
+        disk(context),
+        index(context),
+        journal(context),
+        finality(context),
+        tip(context),
+    ];
     if context.expects_peers {
         checks.push(peers(context));
+    }
+    if context.node.mining_key().is_some() {
+        checks.push(key(context));
     }
     checks
 }
@@ -84,27 +95,37 @@ fn synced(context: &Context) -> Check {
         SyncState::Synced => (true, format!("at height {height}")),
         SyncState::Syncing { best } => (false, format!("at height {height} of {best}")),
     };
-    Check { name: "synced", ok, detail }
+    Check { name: "synced", ok, detail, threshold: format!("{SYNCING_AHEAD} blocks behind") }
 }
 
-fn storage(context: &Context) -> Check {
-    let reader = context.node.reader();
-    let (ok, detail) = match (context.node.low_room(), reader.index_failure(), reader.index_lag()) {
-        (Some(room), ..) => (false, room.to_string()),
-        // Why is told to the operator by the log: paths are nobody else's business.
-        (None, Some(_), _) => (false, "the index failed".to_owned()),
-        (None, None, lag) => {
-            (lag <= MAX_INDEX_LAG_ROWS, format!("the index is {lag} rows behind the journal"))
-        }
+fn disk(context: &Context) -> Check {
+    let (ok, detail) = match (context.node.low_room(), context.node.room()) {
+        (Some(low), _) => (false, low.to_string()),
+        (None, Some(room)) => (true, format!("{} MiB are free", room.free_bytes >> 20)),
+        (None, None) => (true, "not watched: nothing is kept on a disk".to_owned()),
     };
-    Check { name: "storage", ok, detail }
+    let threshold = match context.node.room() {
+        Some(room) => format!("less than {} MiB free", room.least_bytes >> 20),
+        None => "none".to_owned(),
+    };
+    Check { name: "disk", ok, detail, threshold }
+}
+
+fn index(context: &Context) -> Check {
+    let reader = context.node.reader();
+    let (ok, detail) = match (reader.index_failure(), reader.index_lag()) {
+        // Why is told to the operator by the log: paths are nobody else's business.
+        (Some(_), _) => (false, "the index failed".to_owned()),
+        (None, lag) => (lag <= MAX_INDEX_LAG_ROWS, format!("{lag} rows behind the journal")),
+    };
+    Check { name: "index", ok, detail, threshold: format!("more than {MAX_INDEX_LAG_ROWS} rows behind") }
 }
 
 fn journal(context: &Context) -> Check {
     let ok = !context.node.is_damaged();
     let detail =
         if ok { "no damage seen" } else { "damage was read: start the node again, and it is repaired" };
-    Check { name: "journal", ok, detail: detail.to_owned() }
+    Check { name: "journal", ok, detail: detail.to_owned(), threshold: "any damage".to_owned() }
 }
 
 fn finality(context: &Context) -> Check {
@@ -117,7 +138,7 @@ fn finality(context: &Context) -> Check {
     if alarms.newer > 0 {
         detail += &format!("; {} peers follow newer rules: look for an update", alarms.newer);
     }
-    Check { name: "finality", ok, detail }
+    Check { name: "finality", ok, detail, threshold: "a heavier chain proved that leaves it".to_owned() }
 }
 
 fn tip(context: &Context) -> Check {
@@ -126,10 +147,24 @@ fn tip(context: &Context) -> Check {
     let old = context.node.params().target_interval_ms.saturating_mul(OLD_TIP_INTERVALS).max(OLD_TIP_MS);
     // A network of one makes blocks when there is something to put into them.
     let ok = age <= old || !context.expects_peers;
-    Check { name: "tip", ok, detail: format!("{} seconds old", age / 1_000) }
+    let threshold = if context.expects_peers {
+        format!("more than {} seconds old", old / 1_000)
+    } else {
+        "none: the node is alone".to_owned()
+    };
+    Check { name: "tip", ok, detail: format!("{} seconds old", age / 1_000), threshold }
+}
+
+/// It does not make a node unready: orders are as safe here as anywhere.
+fn key(context: &Context) -> Check {
+    let detail = match context.node.metrics().foreign_blocks() {
+        0 => "no block by this node's mining key was made elsewhere".to_owned(),
+        count => format!("{count} blocks by this node's mining key were made elsewhere: see the log"),
+    };
+    Check { name: "miningKey", ok: true, detail }
 }
 
 fn peers(context: &Context) -> Check {
     let count = context.node.network().map_or(0, printsy_p2p::Network::peer_count);
-    Check { name: "peers", ok: count > 0, detail: format!("{count} connected") }
+    Check { name: "peers", ok: count > 0, detail: format!("{count} connected"), threshold: "none".to_owned() }
 }

@@ -19,14 +19,21 @@ use jsonrpsee::server::{
 };
 use prometheus_client::registry::Registry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tower::Service;
 use tower::layer::util::{Identity, Stack};
 
 use super::body::{BadBody, LargeBodies};
 use super::context::Context;
-use super::gate::GateLayer;
-use super::limits::{LARGE_BODIES_KIB, MAX_WEBSOCKETS, WEBSOCKET_ANSWERS, WEBSOCKET_BYTES, answer_bytes};
-use super::{ServerOptions, health, methods};
+use super::gate::{GateLayer, Transport};
+use super::limits::{
+    FAREWELL_TIME, LARGE_BODIES_KIB, MAX_SUBSCRIPTIONS, MAX_WEBSOCKETS, WEBSOCKET_ANSWERS, WEBSOCKET_BYTES,
+    answer_bytes,
+};
+use super::{ServerOptions, health, methods, subscriptions};
+
+/// jsonrpsee's own bound refuses with a code that no table has: the gate and `subscriptions` keep ours.
+const NO_BOUND: u32 = 1 << 20;
 
 type Calls = TowerService<Stack<GateLayer, Identity>, Identity>;
 
@@ -56,7 +63,9 @@ impl Front {
         options: &ServerOptions,
         registry: Arc<Registry>,
     ) -> Result<Arc<Self>, RegisterMethodError> {
-        let methods: Methods = methods::all(context.clone())?.into();
+        let mut methods = methods::all(context.clone())?;
+        methods.merge(subscriptions::all(context.clone())?)?;
+        let methods: Methods = methods.into();
         let (stop, end) = stop_channel();
         let answer = answer_bytes(context.node.params());
         let http = config(options, options.max_body_bytes, answer).build();
@@ -65,8 +74,8 @@ impl Front {
             .enable_ws_ping(PingConfig::default())
             .build();
         Ok(Arc::new(Self {
-            http: calls(http, methods.clone(), stop.clone()),
-            websocket: calls(websocket, methods, stop),
+            http: calls(http, Transport::Http, methods.clone(), stop.clone()),
+            websocket: calls(websocket, Transport::WebSocket, methods, stop),
             max_body: options.max_body_bytes,
             large_bodies: LargeBodies::new(LARGE_BODIES_KIB),
             sessions: Arc::new(Semaphore::new(MAX_WEBSOCKETS)),
@@ -86,8 +95,11 @@ impl Front {
             .with_state(self)
     }
 
-    /// Ends the WebSocket sessions and waits until they have.
+    /// Ends the WebSocket sessions, once their subscriptions have said so, and waits until they have.
     pub(super) async fn end_sessions(&self) {
+        let every = u32::try_from(MAX_SUBSCRIPTIONS).expect("a small constant");
+        // Who does not read is not waited for.
+        drop(timeout(FAREWELL_TIME, self.context.subscriptions.acquire_many(every)).await);
         // Where nobody listens there is no session.
         let _ = self.end.stop();
         let all = u32::try_from(MAX_WEBSOCKETS).expect("a small constant");
@@ -101,14 +113,14 @@ fn config(options: &ServerOptions, request: u32, answer: u32) -> jsonrpsee::serv
         .max_request_body_size(request)
         .max_response_body_size(answer)
         .max_connections(u32::try_from(options.max_connections).unwrap_or(u32::MAX))
-        .max_subscriptions_per_connection(0)
+        .max_subscriptions_per_connection(NO_BOUND)
         .set_batch_request_config(BatchRequestConfig::Limit(options.max_batch))
 }
 
-fn calls(config: ServerConfig, methods: Methods, stop: StopHandle) -> Calls {
+fn calls(config: ServerConfig, transport: Transport, methods: Methods, stop: StopHandle) -> Calls {
     Server::builder()
         .set_config(config)
-        .set_rpc_middleware(RpcServiceBuilder::new().layer(GateLayer))
+        .set_rpc_middleware(RpcServiceBuilder::new().layer(GateLayer { transport }))
         .to_service_builder()
         .build(methods, stop)
 }

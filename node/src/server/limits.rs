@@ -24,8 +24,21 @@ pub(super) const CALLS_RETRY_MS: u64 = 1_000;
 pub(super) const MAX_RATED_CALLERS: usize = 65_536;
 /// How many proofs are made at once; others wait. Each may hold the changes of 64 MiB of blocks, and keeps a core busy.
 pub(super) const PROOFS_AT_ONCE: usize = 2;
-/// How many answers wait for a slow reader of a WebSocket before calls wait too.
+/// How many answers and notifications wait for a slow reader of a WebSocket before calls and subscriptions wait too.
 pub(super) const WEBSOCKET_ANSWERS: u32 = 16;
+/// The most subscriptions of one WebSocket session; one more is refused as `rateLimited`.
+pub(super) const SUBSCRIPTIONS_PER_WEBSOCKET: usize = 32;
+/// The most subscriptions in all: each looks at the node at every change, some microseconds of one core.
+pub(super) const MAX_SUBSCRIPTIONS: usize = 1_024;
+/// The most images that all `subscribeAvailability` together watch: looked at four times a second, a tenth of a core.
+pub(super) const MAX_WATCHED_IMAGES_IN_ALL: usize = 16_384;
+/// How long a notification waits for a place among [`WEBSOCKET_ANSWERS`] before its subscription ends.
+pub(super) const READER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a connection may take no byte at all of what is sent to it before it is cut: long enough that a slow
+/// reader can still read why its subscriptions ended.
+pub(super) const WRITE_TIME: Duration = Duration::from_secs(20);
+/// How long subscriptions may take to say that the server stops.
+pub(super) const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 /// Bodies up to this size are always read: [`MAX_CONNECTIONS`] of them are 64 MiB.
 pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;

@@ -1,6 +1,7 @@
 //! Connections: accepted up to a bound, each served by its own task, ended together.
 //!
-//! hyper speaks HTTP/1 here, with a bound on the size of headers and on the time they may take. A WebSocket
+//! hyper speaks HTTP/1 here, with a bound on the size of headers and on the time they may take; who stops reading is
+//! cut off. A WebSocket
 //! leaves its connection's task, so each request carries the connection's permit along: what was upgraded
 //! still counts.
 
@@ -25,7 +26,8 @@ use super::access::Visitor;
 use super::context::stopped;
 use super::host::Hosts;
 use super::http::Front;
-use super::limits::{ACCEPT_PAUSE, HEADER_BYTES, HEADER_TIME};
+use super::limits::{ACCEPT_PAUSE, HEADER_BYTES, HEADER_TIME, WRITE_TIME};
+use super::patience::Patient;
 
 /// What is looked at before a request is let in.
 #[derive(Clone, Debug)]
@@ -108,7 +110,7 @@ impl Connection {
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIME)
             .max_buf_size(HEADER_BYTES)
-            .serve_connection(TokioIo::new(socket), service)
+            .serve_connection(TokioIo::new(Patient::new(socket, WRITE_TIME)), service)
             .with_upgrades();
         tokio::pin!(connection);
         let result = tokio::select! {

@@ -24,16 +24,41 @@ const MAX_READS: usize = 4;
 impl Serve for IsAvailable {
     async fn answer(context: Arc<Context>, params: ImageParams, _: Caller) -> Result<Availability, RpcError> {
         let image = known_image(&context, params)?;
-        let mut left = context.node.reader().availability(image);
-        let mut last_block = last_sale(&context, &left).await?;
-        for _ in 1..MAX_READS {
-            let now = context.node.reader().availability(image);
-            if now.snapshot.tip.id() == left.snapshot.tip.id() {
-                break;
-            }
-            (last_block, left) = (last_sale(&context, &now).await?, now);
+        available(&context, image).await
+    }
+}
+
+/// Whether an image is to be had now.
+pub(super) async fn available(context: &Arc<Context>, image: u64) -> Result<Availability, RpcError> {
+    let mut left = context.node.reader().availability(image);
+    let mut last_block = last_sale(context, &left).await?;
+    for _ in 1..MAX_READS {
+        let now = context.node.reader().availability(image);
+        if now.snapshot.tip.id() == left.snapshot.tip.id() {
+            break;
         }
-        Ok(availability(&context, image, &left, last_block))
+        (last_block, left) = (last_sale(context, &now).await?, now);
+    }
+    Ok(availability(context, image, &left, last_block))
+}
+
+/// All that decides what [`available`] says on one chain, read from memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    edition: Option<Entry>,
+    remaining: u32,
+    pending: u32,
+    is_syncing: bool,
+}
+
+/// Looks at an image.
+pub(super) fn see(context: &Context, image: u64) -> Seen {
+    let left = context.node.reader().availability(image);
+    Seen {
+        edition: left.edition,
+        remaining: left.remaining,
+        pending: left.pending,
+        is_syncing: context.node.sync_state().is_syncing(),
     }
 }
 

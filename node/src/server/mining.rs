@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use printsy_consensus::{Hash, Target};
+use printsy_ledger::Template as Made;
 use printsy_rpc::RpcError;
 use printsy_rpc::market::BlockRef;
 use printsy_rpc::mining::{
@@ -29,18 +30,23 @@ impl Serve for GetBlockTemplate {
         let answer = detached(async move { node.template(params.miner.0).await }).await?;
         let (id, template) =
             answer.ok_or_else(errors::stopping)?.map_err(|error| errors::no_template(&error))?;
-        let header = &template.header;
-        let target = Target::from_bits(header.bits).expect("H4: the bits of a template are canonical");
-        Ok(Template {
-            template_id: id.into(),
-            header: header.to_bytes().into(),
-            target: target.to_be_bytes().into(),
-            height: header.height,
-            parent: header.parent.into(),
-            transactions: count(template.transactions.len()),
-            // H7: a peer takes it once its clock is within this of the header's time.
-            not_before: header.time.saturating_sub(context.node.params().max_future_ms),
-        })
+        Ok(told(&context, id, &template))
+    }
+}
+
+/// A template as it is told.
+pub(super) fn told(context: &Context, id: Hash, template: &Made) -> Template {
+    let header = &template.header;
+    let target = Target::from_bits(header.bits).expect("H4: the bits of a template are canonical");
+    Template {
+        template_id: id.into(),
+        header: header.to_bytes().into(),
+        target: target.to_be_bytes().into(),
+        height: header.height,
+        parent: header.parent.into(),
+        transactions: count(template.transactions.len()),
+        // H7: a peer takes it once its clock is within this of the header's time.
+        not_before: header.time.saturating_sub(context.node.params().max_future_ms),
     }
 }
 

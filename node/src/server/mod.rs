@@ -3,7 +3,8 @@
 //! It owns no state of the chain: every answer is read from the ledger's reader or given by the core through
 //! the [`NodeHandle`]. What anyone may send is bounded by the table in `limits`.
 //!
-//! - `listen`: connections; `host`: whose pages may call; `http`: the routes; `body`, `gate`: bounds on calls
+//! - `subscriptions`: what WebSocket sessions are told as it happens
+//! - `listen`: connections; `patience`: how long they may take to read; `host`: whose pages may call; `http`: the routes; `body`, `gate`: bounds on calls
 //! - `access`: who may call what, and how often
 //! - `methods`: how a method is read, run and answered; `context`: what the methods share
 //! - `market`, `orders`, `status`: images and orders; `chain`, `block`: the chain; `proof`: proofs; `mining`, `admin`:
@@ -30,11 +31,14 @@ mod methods;
 mod mining;
 mod operate;
 mod orders;
+mod patience;
 mod proof;
 mod status;
+mod subscriptions;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jsonrpsee::server::RegisterMethodError;
 use printsy_consensus::{Params, SecretKey};
@@ -75,6 +79,8 @@ pub struct ServerOptions {
     pub max_batch: u32,
     /// The most connections at once.
     pub max_connections: usize,
+    /// How long a notification waits for a slow reader before its subscription ends.
+    pub reader_patience: Duration,
     /// The key that `generateBlocks` signs with; without one it refuses.
     pub generate_key: Option<SecretKey>,
     /// Whether this node was told of others, so that having none is worth an alarm.
@@ -94,6 +100,7 @@ impl ServerOptions {
             max_body_bytes: limits::request_bytes(params),
             max_batch: MAX_BATCH,
             max_connections: MAX_CONNECTIONS,
+            reader_patience: limits::READER_PATIENCE,
             generate_key: None,
             expects_peers: false,
         }

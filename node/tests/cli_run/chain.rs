@@ -25,10 +25,10 @@ fn start_at(home: &Path, datadir: &Path, more: &[&str]) -> (Running, SocketAddr)
     (node, ready["rpc"].as_str().unwrap().parse().unwrap())
 }
 
-/// Asks until the answer is as it should be, half a minute at the most.
+/// Asks until the answer is as it should be, a minute at the most.
 #[track_caller]
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    for _ in 0..600 {
+    for _ in 0..1_200 {
         if is_so() {
             return;
         }
@@ -134,4 +134,55 @@ fn a_chain_is_moved_by_a_file_and_a_finality_conflict_is_resolved() {
 
 fn is_hidden(entry: &fs::DirEntry) -> bool {
     entry.file_name().to_string_lossy().starts_with('.')
+}
+
+/// Spoils the header of a block in the journal: nobody but a peer can give it then.
+fn spoil_block(datadir: &Path, height: usize) {
+    // header [160] | signature [64] | work [32] | journal position u64 | crc32 u32
+    let headers = fs::read(datadir.join("headers.dat")).unwrap();
+    let record = &headers[268 * height..][..268];
+    let position = u64::from_le_bytes(record[256..264].try_into().unwrap());
+    let segment = datadir.join("journal/00000000000000000000.seg");
+    let mut bytes = fs::read(&segment).unwrap();
+    // Behind the frame's head and the block's length.
+    bytes[usize::try_from(position).unwrap() + 60] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+}
+
+#[test]
+fn a_repair_that_waits_for_what_nobody_has_is_given_up_by_resolve() {
+    let home = TempDir::new().unwrap();
+    let datadir = home.path().join("node");
+    let (node, address) = dev(&home, &datadir);
+    call(address, "generateBlocks", json!([6]));
+    let third = call(address, "getHeader", json!([3]))["hash"].take();
+    assert_eq!(node.stop_by("TERM").0, 0);
+    spoil_block(&datadir, 4);
+    let alone = ["run", "--dev", "--datadir", text(&datadir), "--rpc-listen", "127.0.0.1:0"];
+    let refused = || run(printsyd(home.path(), &[&alone[..], &["--log", "off"]].concat()));
+    refused().refuses(5, &["journal/00000000000000000000.seg", "height 4", "--bootnodes"]);
+    // A peer that is never there.
+    let mut node = Running::start(printsyd(
+        home.path(),
+        &[&alone[..], &["--bootnodes", "/ip4/127.0.0.1/tcp/1"]].concat(),
+    ));
+    let address = address_in(&node.wait_for("is ready at http://"));
+    assert_eq!(call(address, "getChain", json!([]))["tip"]["hash"], third);
+    let ready = get(address, "/readyz");
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("\"synced\""), "{ready}");
+    assert_eq!(node.stop_by("TERM").0, 0);
+    refused().refuses(5, &["journal", "up to height 6 are missing", "--bootnodes", "printsyd resolve"]);
+    let resolve = |more: &[&str]| {
+        let line = ["resolve", "--datadir", text(&datadir), "--to", third.as_str().unwrap()];
+        offline(home.path(), &[&line[..], more].concat())
+    };
+    says(&resolve(&[]), 2, &["it went to height 6", "is given up", "--yes", "nothing was changed"]);
+    says(&resolve(&["--yes"]), 0, &["took back 0 blocks", "height 3"]);
+    says(&resolve(&["--yes"]), 0, &["nothing to do"]);
+    let (node, address) = dev(&home, &datadir);
+    assert!(get(address, "/readyz").starts_with("HTTP/1.1 200"));
+    let status = call(address, "executeTransaction", json!([purchase(25, 1, 1)]));
+    assert_eq!((&status["status"], &status["block"]["height"]), (&json!("included"), &json!(4)), "{status}");
+    assert_eq!(node.stop_by("TERM").0, 0);
+    says(&offline(home.path(), &["audit", "--datadir", text(&datadir)]), 0, &[]);
 }

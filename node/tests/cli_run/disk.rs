@@ -88,7 +88,7 @@ fn orders_and_mining_stop_before_the_disk_is_full_and_begin_again() {
     let refused = ask(address, "generateBlocks", json!([1])).unwrap();
     assert_eq!(refused["error"]["code"], 3003, "{refused}");
     let ready = get(address, "/readyz");
-    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("\"storage\""), "{ready}");
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("\"disk\""), "{ready}");
     assert!(get(address, "/metrics").contains("printsy_disk_free_bytes 1"), "some ten MiB");
     disk.empty();
     node.wait_for("there is room again");

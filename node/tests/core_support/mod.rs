@@ -20,7 +20,7 @@ use printsy_ledger::Ledger;
 use printsy_ledger::store::{MemoryDisk, MemoryIndex};
 use printsy_node::core::{
     BlockAnswer, BlockSource, Core, Effect, Event, Gossiped, OrderAnswer, OrderSource, PeerAnswer,
-    TemplateAnswer, Ticket,
+    TemplateAnswer, TemplateBody, Ticket,
 };
 use printsy_node::metrics::Metrics;
 use printsy_p2p::{MessageKey, PeerKey, Request, RequestFailure, RequestKey, Status, Verdict};
@@ -38,6 +38,7 @@ pub struct Rig {
     pub now: u64,
     /// Requests not answered, oldest first.
     pub open: Vec<(u64, RequestKey, Request)>,
+    pub metrics: Metrics,
     next_message: u64,
 }
 
@@ -52,8 +53,9 @@ impl Rig {
     /// A core on this ledger.
     pub fn on(ledger: Ledger) -> Self {
         let now = ledger.params().time + LATER;
-        let core = Core::new(ledger, Metrics::default());
-        let mut rig = Self { core, now, open: Vec::new(), next_message: 0 };
+        let metrics = Metrics::default();
+        let core = Core::new(ledger, metrics.clone());
+        let mut rig = Self { core, now, open: Vec::new(), metrics, next_message: 0 };
         rig.wait(0);
         rig
     }
@@ -169,7 +171,8 @@ impl Rig {
     }
 
     pub fn template(&mut self, miner: &str) -> TemplateAnswer {
-        let effects = self.give(Event::Template { ticket: Ticket(3), miner: public(miner) });
+        let effects =
+            self.give(Event::Template { ticket: Ticket(3), miner: public(miner), body: TemplateBody::Whole });
         let answer = effects.into_iter().find_map(|effect| match effect {
             Effect::TemplateAnswer(Ticket(3), answer) => Some(answer),
             _ => None,

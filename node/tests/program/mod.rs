@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -13,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Longer than any of these programs takes, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `printsyd` with these arguments, no variables of ours, and `home` for a home.
 pub fn printsyd(home: &Path, arguments: &[&str]) -> Command {
@@ -21,6 +22,22 @@ pub fn printsyd(home: &Path, arguments: &[&str]) -> Command {
     command.args(arguments).env_clear().env("HOME", home).env("PATH", "/usr/bin:/bin");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// The address in `is ready at http://ADDRESS (`.
+pub fn address_in(line: &str) -> SocketAddr {
+    let (_, rest) = line.split_once("http://").unwrap();
+    rest.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// The whole answer to a GET.
+pub fn get(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// How a program ended, and what it said.

@@ -16,12 +16,12 @@ use printsy_node::storage::Storage;
 use printsy_node::{MiningMode, OnConflict};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::key;
 
 /// How long any answer may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node alone, in memory, that serves on loopback and generates blocks with `miner-1`.
 pub async fn serving(genesis: &Arc<Genesis>, change: impl FnOnce(&mut ServerOptions)) -> Node {
@@ -33,6 +33,22 @@ pub async fn mining(genesis: &Arc<Genesis>) -> Node {
     start(genesis, Some(MiningMode::OnDemand), |_| {}).await
 }
 
+/// The same, mining by itself all the time.
+pub async fn always_mining(genesis: &Arc<Genesis>) -> Node {
+    start(genesis, Some(MiningMode::Always), |_| {}).await
+}
+
+/// A number of `/metrics`.
+pub async fn metric(address: SocketAddr, name: &str) -> f64 {
+    number(&get(address, "/metrics").await.body, name)
+}
+
+/// A number out of what `/metrics` said.
+pub fn number(metrics: &str, name: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {metrics}")).trim().parse().unwrap()
+}
+
 async fn start(
     genesis: &Arc<Genesis>,
     mode: Option<MiningMode>,
@@ -41,8 +57,13 @@ async fn start(
     let mut server = ServerOptions::new("127.0.0.1:0".parse().unwrap(), genesis.params());
     server.generate_key = Some(key("miner-1"));
     change(&mut server);
-    let mining =
-        mode.map(|mode| MiningOptions { key: key("miner-1"), threads: 1, mode, wait_for_peer: false });
+    let mining = mode.map(|mode| MiningOptions {
+        key: key("miner-1"),
+        threads: 1,
+        kernel: None,
+        mode,
+        wait_for_peer: false,
+    });
     let options = NodeOptions {
         genesis: genesis.clone(),
         storage: Storage::Memory,
@@ -164,7 +185,17 @@ pub struct Session(TcpStream);
 impl Session {
     /// Opens one with these further headers; or the status that refuses it.
     pub async fn open(address: SocketAddr, headers: &str) -> Result<Self, u16> {
-        let mut socket = TcpStream::connect(address).await.unwrap();
+        Self::over(TcpStream::connect(address).await.unwrap(), headers).await
+    }
+
+    /// Opens one whose system keeps little of what is not read.
+    pub async fn open_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        Self::over(socket.connect(address).await.unwrap(), "Host: localhost\r\n").await.unwrap()
+    }
+
+    async fn over(mut socket: TcpStream, headers: &str) -> Result<Self, u16> {
         let text = format!(
             "GET / HTTP/1.1\r\n{headers}Connection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

@@ -16,7 +16,7 @@ use printsy_node::{MiningMode, OnConflict};
 use printsy_p2p::Limits;
 
 /// How long anything may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The well-known development key of a name.
 pub fn key(name: &str) -> SecretKey {
@@ -81,6 +81,7 @@ pub async fn start(genesis: &Arc<Genesis>, seed: u8, plan: Plan, folder: Option<
     let mining = plan.mines.map(|(name, mode)| MiningOptions {
         key: key(name),
         threads: 1,
+        kernel: None,
         mode,
         wait_for_peer: false,
     });
@@ -106,6 +107,13 @@ pub fn addresses(node: &Node) -> Vec<String> {
 pub fn purchase(genesis: &Genesis, buyer: &str, image: u64, quantity: u32, reference: u8) -> Transaction {
     let lines = vec![Line { image, quantity }].try_into().unwrap();
     sign(genesis, buyer, Action::Purchase { lines, total: 0 }, reference)
+}
+
+/// A signed purchase of one image that expires at a height.
+pub fn expiring(genesis: &Genesis, buyer: &str, image: u64, quantity: u32, expires_at: u64) -> Transaction {
+    let mut order = purchase(genesis, buyer, image, quantity, 1);
+    order.body.expires_at = expires_at;
+    order.body.sign(&genesis.hash(), &key(buyer))
 }
 
 /// Signs an action with a development key.

@@ -16,6 +16,8 @@ const MARKER: &str = ".printsy-devnet";
 pub const GENESIS_FILE: &str = "genesis.json";
 /// What the name of each node's folder and log begins with.
 const NODE_PREFIX: &str = "node-";
+/// The name of the folder of the buyer's wallet.
+const WALLET: &str = "wallet";
 
 /// A folder to work in, for this process alone.
 #[derive(Debug)]
@@ -64,6 +66,12 @@ impl Folder {
         &self.path
     }
 
+    /// Where the buyer's wallet keeps its files.
+    #[must_use]
+    pub fn wallet(&self) -> PathBuf {
+        self.path.join(WALLET)
+    }
+
     /// The datadir of node `number`.
     #[must_use]
     pub fn datadir(&self, number: usize) -> PathBuf {
@@ -94,7 +102,7 @@ impl Folder {
             let name = entry.file_name();
             let is_node = name.to_string_lossy().starts_with(NODE_PREFIX);
             let removed = match entry.file_type()? {
-                kind if kind.is_dir() && is_node => fs::remove_dir_all(entry.path()),
+                kind if kind.is_dir() && (is_node || name == WALLET) => fs::remove_dir_all(entry.path()),
                 _ if is_node || name == GENESIS_FILE => fs::remove_file(entry.path()),
                 _ => Ok(()),
             };

@@ -6,14 +6,16 @@
 //! help of a [`replica`] that executes every block by itself and so also checks the nodes' word.
 //!
 //! Reading order: `folder`, `calibrate`: what a network needs before it starts. `process`, `network`, `http`,
-//! `wallet`: the foreign programs. `blocks`, `replica`, `craft`: blocks. `stage`, `scenario`: the play.
+//! `wallet`, `miner`: the foreign programs; `cut`: a wire between them. `blocks`, `replica`, `craft`: blocks. `stage`, `scenario`: the play.
 //! `narrate`, `wait`: how it is told, and how long it waits.
 
 pub mod blocks;
 pub mod calibrate;
 pub mod craft;
+pub mod cut;
 pub mod folder;
 pub mod http;
+pub mod miner;
 pub mod narrate;
 pub mod network;
 pub mod process;

@@ -102,9 +102,10 @@ fn set_up(cli: &Cli, folder: &Folder) -> Result<Stage> {
         .line(&format!("  work       bits {:08x}: a block about every {interval} ms", genesis.params().bits));
     story.line(&format!("  genesis    {}", genesis.hash()));
     let cores = available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+    let wallet = Wallet::new(&program(cli.printsy.as_deref(), "printsy")?, &folder.wallet());
     Ok(Stage {
         network: Network::new(&program(cli.printsyd.as_deref(), "printsyd")?, folder, genesis.clone())?,
-        wallet: Wallet::new(&program(cli.printsy.as_deref(), "printsy")?),
+        wallet,
         replica: Replica::new(genesis),
         forger: Arc::new(Miner::new(cores * FORGER_THREADS_PER_CORE)?),
         story,
@@ -135,7 +136,7 @@ async fn keep_running(stage: &mut Stage, folder: &Folder) -> Result<()> {
         format!("  printsy buy 25 --key dev:alice --rpc {rpc}"),
         format!("  printsy chain --rpc {}", stage.network.nodes()[0].url()),
         "To join with a miner of your own: make a key, have it registered, start a node with it.".to_owned(),
-        "  printsy keys new my-miner".to_owned(),
+        "  printsy keys new my-miner --plain".to_owned(),
         format!("  printsy register-miner ADDRESS --name my-miner --key dev:registrar --rpc {rpc}"),
         format!("  printsyd run --genesis {genesis} --datadir my-node --bootnodes {bootnode} \\"),
         "      --listen /ip4/127.0.0.1/tcp/0 --rpc-listen 127.0.0.1:0 --mine --miner-key KEYFILE".to_owned(),

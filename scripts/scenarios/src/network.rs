@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -27,7 +27,7 @@ pub const MINERS: [&str; 3] = ["miner-1", "miner-2", "miner-3"];
 /// The number of the node that does not mine.
 pub const SHOP: usize = 4;
 /// How long a node may take until it is ready.
-const READY_TIME: Duration = Duration::from_secs(30);
+const READY_TIME: Duration = Duration::from_secs(60);
 /// How many of its log's last lines tell why a node ended.
 const LAST_LINES: usize = 5;
 
@@ -44,6 +44,32 @@ pub struct Node {
 }
 
 impl Node {
+    /// Node `number` of the network whose genesis lies in `folder`, not yet started, on these ports for RPC and
+    /// for peers, with `more` on its command line.
+    ///
+    /// # Errors
+    /// Never: the address is one.
+    pub fn new(
+        program: &Path,
+        folder: &Folder,
+        number: usize,
+        ports: [u16; 2],
+        more: &[&str],
+    ) -> Result<Self> {
+        let rpc = SocketAddr::from((Ipv4Addr::LOCALHOST, ports[0]));
+        let mut arguments = arguments(folder, number, rpc, ports[1]);
+        arguments.extend(more.iter().map(OsString::from));
+        Ok(Self {
+            number,
+            rpc,
+            arguments,
+            program: program.to_owned(),
+            log: folder.log(number),
+            client: Client::new(&format!("http://{rpc}"))?,
+            daemon: None,
+        })
+    }
+
     /// Its name for people: `node 2`.
     #[must_use]
     pub fn name(&self) -> String {
@@ -134,6 +160,39 @@ impl Node {
         .await
     }
 
+    /// The address by which others join it.
+    ///
+    /// # Errors
+    /// If it does not answer, or listens nowhere.
+    pub async fn peer_address(&self) -> Result<String> {
+        let chain = self.chain().await?;
+        let listen = chain.listen.first().with_context(|| format!("{} listens nowhere", self.name()))?;
+        let suffix = format!("/p2p/{}", chain.peer_id);
+        Ok(if listen.ends_with(&suffix) { listen.clone() } else { format!("{listen}{suffix}") })
+    }
+
+    /// From its next start on it joins by this bootnode.
+    pub fn join(&mut self, bootnode: &str) {
+        self.arguments.extend(["--bootnodes".into(), OsString::from(bootnode)]);
+    }
+
+    /// Where all it says is written.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Kills its process, and waits until it is gone.
+    ///
+    /// # Errors
+    /// If there is none, or the system refuses.
+    pub async fn kill(&mut self) -> Result<()> {
+        let mut daemon = self.daemon.take().with_context(|| format!("{} does not run", self.name()))?;
+        daemon.killer()?.kill()?;
+        daemon.ended().await?;
+        Ok(())
+    }
+
     /// Stops its process in good order.
     ///
     /// # Errors
@@ -183,21 +242,15 @@ impl Network {
     ///
     /// # Errors
     /// If there are no free ports, or the genesis cannot be written.
-    pub fn new(program: &std::path::Path, folder: &Folder, genesis: Genesis) -> Result<Self> {
+    pub fn new(program: &Path, folder: &Folder, genesis: Genesis) -> Result<Self> {
         fs::write(folder.genesis(), genesis.to_json()).context("cannot write the genesis")?;
         let ports = free_ports(2 * SHOP)?;
         let mut nodes = Vec::with_capacity(SHOP);
         for (number, ports) in (1..=SHOP).zip(ports.chunks_exact(2)) {
-            let rpc = SocketAddr::from((Ipv4Addr::LOCALHOST, ports[0]));
-            nodes.push(Node {
-                number,
-                rpc,
-                arguments: arguments(folder, number, rpc, ports[1]),
-                program: program.to_owned(),
-                log: folder.log(number),
-                client: Client::new(&format!("http://{rpc}"))?,
-                daemon: None,
-            });
+            let key = MINERS.get(number - 1).map(|miner| format!("dev:{miner}"));
+            let mining = key.as_deref().map(|key| ["--mine", "--miner-key", key, "--threads", "1"]);
+            let more = mining.as_ref().map_or(&[][..], |mining| &mining[..]);
+            nodes.push(Node::new(program, folder, number, [ports[0], ports[1]], more)?);
         }
         Ok(Self { nodes, genesis, bootnode: None })
     }
@@ -237,12 +290,9 @@ impl Network {
     /// The first that is not ready in time.
     pub async fn start(&mut self) -> Result<()> {
         self.nodes[0].start().await?;
-        let chain = self.nodes[0].chain().await?;
-        let listen = chain.listen.first().context("node 1 listens nowhere")?;
-        let suffix = format!("/p2p/{}", chain.peer_id);
-        let bootnode = if listen.ends_with(&suffix) { listen.clone() } else { format!("{listen}{suffix}") };
+        let bootnode = self.nodes[0].peer_address().await?;
         for node in &mut self.nodes[1..] {
-            node.arguments.extend(["--bootnodes".into(), OsString::from(&bootnode)]);
+            node.join(&bootnode);
             node.start().await?;
         }
         self.bootnode = Some(bootnode);
@@ -282,9 +332,9 @@ impl Network {
     }
 }
 
-/// The command line of a node, without its bootnodes.
+/// The command line that every node has.
 fn arguments(folder: &Folder, number: usize, rpc: SocketAddr, p2p_port: u16) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = vec![
+    vec![
         "run".into(),
         "--genesis".into(),
         folder.genesis().into(),
@@ -294,12 +344,7 @@ fn arguments(folder: &Folder, number: usize, rpc: SocketAddr, p2p_port: u16) -> 
         rpc.to_string().into(),
         "--listen".into(),
         format!("/ip4/{}/tcp/{p2p_port}", Ipv4Addr::LOCALHOST).into(),
-    ];
-    if let Some(miner) = MINERS.get(number - 1) {
-        let key = format!("dev:{miner}");
-        arguments.extend(["--mine", "--miner-key", &key, "--threads", "1"].map(OsString::from));
-    }
-    arguments
+    ]
 }
 
 /// Ports of the loopback that nobody uses now. All are taken at once before any is given back, so that they

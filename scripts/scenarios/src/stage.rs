@@ -21,7 +21,7 @@ use crate::wait::{Look, until};
 use crate::wallet::{Said, Wallet};
 
 /// How long nodes may take to agree on what all of them have been told.
-pub const AGREE_TIME: Duration = Duration::from_secs(30);
+pub const AGREE_TIME: Duration = Duration::from_secs(60);
 /// How often the nodes may change their branch while the replica follows, before that is a deviation.
 const MAX_RESTARTS: usize = 8;
 

@@ -20,10 +20,11 @@ const WALLET_TIME: Duration = Duration::from_secs(90);
 /// What the wallet says first, before it waits for a block.
 const ORDER_NOTE: &str = "printsy: order ";
 
-/// The wallet's program.
+/// The wallet's program, and where it keeps what it sent: not in the home of whoever runs this.
 #[derive(Clone, Debug)]
 pub struct Wallet {
     program: PathBuf,
+    home: PathBuf,
 }
 
 /// What a wallet said.
@@ -47,10 +48,10 @@ pub struct Buyer {
 }
 
 impl Wallet {
-    /// The wallet at `program`.
+    /// The wallet at `program`, which keeps its files below `home`.
     #[must_use]
-    pub fn new(program: &Path) -> Self {
-        Self { program: program.to_owned() }
+    pub fn new(program: &Path, home: &Path) -> Self {
+        Self { program: program.to_owned(), home: home.to_owned() }
     }
 
     /// Runs `line` against the node at `url`, to its end.
@@ -86,7 +87,7 @@ impl Wallet {
 
     fn command(&self, line: &str, url: &str) -> Command {
         let mut command = command(&self.program);
-        command.args(line.split_whitespace()).args(["--rpc", url]);
+        command.args(line.split_whitespace()).args(["--rpc", url]).env("XDG_DATA_HOME", &self.home);
         command
     }
 }

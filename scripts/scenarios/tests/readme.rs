@@ -1,4 +1,5 @@
-//! The README's commands, run as it says, with the real programs: only ports and folders are others.
+//! The commands of the README and of docs/mining.md, run as they say, with the real programs: only ports and folders
+//! are others.
 //!
 //! The programs are those of the same build: `cargo test --release --workspace`, the README's own command.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -11,14 +12,17 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use rexpect::session::{PtySession, spawn_command};
+
 /// How long anything may take before the test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const README: &str = include_str!("../../../README.md");
+const MINING: &str = include_str!("../../../docs/mining.md");
 
 /// The commands of a section's shell blocks, continued lines joined.
-fn commands(section: &str) -> Vec<String> {
-    let (_, rest) = README.split_once(&format!("## {section}\n")).expect("the README has the section");
+fn commands(document: &str, section: &str) -> Vec<String> {
+    let (_, rest) = document.split_once(&format!("## {section}\n")).expect("the document has the section");
     let section = rest.split("\n## ").next().unwrap();
     let blocks = section.split("```").skip(1).step_by(2);
     blocks
@@ -30,9 +34,9 @@ fn commands(section: &str) -> Vec<String> {
 }
 
 /// The commands of a section that call one of our programs.
-fn calls(section: &str, program: &str) -> Vec<Vec<String>> {
+fn calls(document: &str, section: &str, program: &str) -> Vec<Vec<String>> {
     let prefix = format!("target/release/{program} ");
-    let lines = commands(section).into_iter();
+    let lines = commands(document, section).into_iter();
     lines.filter_map(|line| line.strip_prefix(&prefix).map(words)).collect()
 }
 
@@ -60,8 +64,8 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(arguments: &[String], home: &Path) -> Self {
-        let mut child = Command::new(program("printsyd"))
+    fn start(name: &str, arguments: &[String], home: &Path) -> Self {
+        let mut child = Command::new(program(name))
             .args(arguments)
             .current_dir(home)
             .env("HOME", home)
@@ -101,6 +105,7 @@ fn wallet(arguments: &[String], rpc: &str, home: &Path) -> Output {
         .args(arguments)
         .env("PRINTSY_RPC", rpc)
         .env("HOME", home)
+        .env_remove("XDG_DATA_HOME")
         .stdin(Stdio::null())
         .output()
         .unwrap()
@@ -114,15 +119,15 @@ fn said(output: &Output) -> String {
 #[test]
 fn the_first_purchase_goes_as_the_readme_says() {
     let home = tempfile::tempdir().unwrap();
-    let mut run = calls("A first purchase", "printsyd").remove(0);
+    let mut run = calls(README, "A first purchase", "printsyd").remove(0);
     run.extend(["--rpc-listen".to_owned(), "127.0.0.1:0".to_owned()]);
     let started = Instant::now();
-    let daemon = Daemon::start(&run, home.path());
+    let daemon = Daemon::start("printsyd", &run, home.path());
     let line = daemon.wait_for("is ready at http://");
     assert!(started.elapsed() < Duration::from_secs(2), "ready after {:?}", started.elapsed());
     let (_, rest) = line.split_once("ready at ").unwrap();
     let rpc = rest.split_whitespace().next().unwrap().to_owned();
-    let steps = calls("A first purchase", "printsy");
+    let steps = calls(README, "A first purchase", "printsy");
     let [before, buy, after, new_key, buy_with_it] = steps.as_slice() else { panic!("{steps:?}") };
     assert!(said(&wallet(before, &rpc, home.path())).contains("100 of 100 left"));
     let asked = Instant::now();
@@ -131,8 +136,42 @@ fn the_first_purchase_goes_as_the_readme_says() {
     assert!(bought.contains("edition 1 of 100, in block 1"), "{bought}");
     let left = said(&wallet(after, &rpc, home.path()));
     assert!(left.contains("99 of 100 left") && left.contains("block 1"), "{left}");
-    said(&wallet(new_key, &rpc, home.path()));
-    assert!(said(&wallet(buy_with_it, &rpc, home.path())).contains("edition 2 of 100"));
+    make_key(&mut at_a_terminal(new_key, &rpc, home.path()));
+    let mut buying = at_a_terminal(buy_with_it, &rpc, home.path());
+    for (asked, typed) in [("send it? [y/N] ", "y"), ("password of mine: ", PASSWORD)] {
+        buying.exp_string(asked).unwrap();
+        buying.send_line(typed).unwrap();
+    }
+    buying.exp_string("edition 2 of 100").unwrap();
+    buying.exp_eof().unwrap();
+}
+
+const PASSWORD: &str = "open sesame";
+
+/// The wallet as a person has it: at a terminal.
+fn at_a_terminal(arguments: &[String], rpc: &str, home: &Path) -> PtySession {
+    let mut command = Command::new(program("printsy"));
+    command.args(arguments).env("PRINTSY_RPC", rpc).env("HOME", home).env_remove("XDG_DATA_HOME");
+    spawn_command(command, Some(u64::try_from(PATIENCE.as_millis()).unwrap())).unwrap()
+}
+
+/// Chooses a password, and writes three of the words that were shown.
+fn make_key(session: &mut PtySession) {
+    for asked in ["new password for mine: ", "the same once more: "] {
+        session.exp_string(asked).unwrap();
+        session.send_line(PASSWORD).unwrap();
+    }
+    session.exp_string("These words are your key").unwrap();
+    let shown = session.exp_string("They are shown this once").unwrap();
+    let lines = shown.lines().filter_map(|line| line.trim().split_once("  "));
+    let words: Vec<&str> = lines.map(|(_, word)| word.trim()).collect();
+    for _ in 0..3 {
+        session.exp_string("word ").unwrap();
+        let number: usize = session.exp_string(": ").unwrap().trim().parse().unwrap();
+        session.send_line(words[number - 1]).unwrap();
+    }
+    session.exp_string("mine  prt1").unwrap();
+    session.exp_eof().unwrap();
 }
 
 /// A port that was free a moment ago.
@@ -151,18 +190,66 @@ fn a_second_node_joins_and_mines_as_the_readme_says() {
         let word = word.replace("127.0.0.1:8646", &format!("127.0.0.1:{own_rpc}"));
         if word == "genesis.json" { genesis.to_str().unwrap().to_owned() } else { word }
     };
-    let runs = calls("Join a network, and mine", "printsyd");
+    let runs = calls(README, "Join a network, and mine", "printsyd");
     let [first, second] = runs.as_slice() else { panic!("{runs:?}") };
     let mut first: Vec<String> = first.iter().cloned().map(elsewhere).collect();
     first.extend(["--rpc-listen".to_owned(), format!("127.0.0.1:{rpc}")]);
     let second: Vec<String> = second.iter().cloned().map(elsewhere).collect();
-    let follower = Daemon::start(&first, home.path());
+    let follower = Daemon::start("printsyd", &first, home.path());
     follower.wait_for("ready");
-    let _miner = Daemon::start(&second, home.path());
+    let _miner = Daemon::start("printsyd", &second, home.path());
     follower.wait_for("block connected");
-    let mut register = calls("Join a network, and mine", "printsy").remove(0);
+    let [new_key, mut register] = calls(README, "Join a network, and mine", "printsy").try_into().unwrap();
+    let made = said(&wallet(&new_key, &format!("http://127.0.0.1:{rpc}"), home.path()));
     let address = register.iter().position(|word| word == "ADDRESS").expect("the README names the address");
-    register[address] = "dev:newcomer".to_owned();
+    register[address] = made.split_whitespace().nth(1).unwrap().to_owned();
     let rpc = format!("http://127.0.0.1:{rpc}");
     said(&wallet(&register, &rpc, home.path()));
+}
+
+/// What docs/mining.md calls its own: the operator's node, and the miner's.
+#[test]
+fn the_first_block_is_mined_as_the_manual_says() {
+    let home = tempfile::tempdir().unwrap();
+    let (peer, own_peer, rpc, own_rpc) = (free_port(), free_port(), free_port(), free_port());
+    let genesis = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../genesis.json");
+    let elsewhere = |words: Vec<String>| -> Vec<String> {
+        let place = |word: String| {
+            let word = word.replace('~', home.path().to_str().unwrap());
+            let word = word.replace("127.0.0.1:8645", &format!("127.0.0.1:{rpc}"));
+            let word = word.replace("127.0.0.1:8647", &format!("127.0.0.1:{own_rpc}"));
+            let word = word.replace("/tcp/7645", &format!("/tcp/{peer}"));
+            let word = word.replace("/tcp/7647", &format!("/tcp/{own_peer}"));
+            if word == "genesis.json" { genesis.to_str().unwrap().to_owned() } else { word }
+        };
+        words.into_iter().map(place).collect()
+    };
+    // The operator's node, which mines itself: so there is somebody to confirm the registration.
+    let operator = format!(
+        "run --genesis genesis.json --datadir operator --listen /ip4/127.0.0.1/tcp/7645 --rpc-listen \
+         127.0.0.1:8645 --mine --miner-key dev:miner-1 --threads 1"
+    );
+    let node = Daemon::start("printsyd", &elsewhere(words(&operator)), home.path());
+    node.wait_for("ready");
+    let mut miners = calls(MINING, "The first block", "printsy-miner").into_iter().map(elsewhere);
+    let self_test = miners.next().unwrap();
+    let tested = Command::new(program("printsy-miner")).args(&self_test).output().unwrap();
+    assert!(said(&tested).lines().all(|line| line.ends_with("right")));
+    let url = format!("http://127.0.0.1:{rpc}");
+    let steps = calls(MINING, "The first block", "printsy");
+    let [new_key, register] = steps.as_slice() else { panic!("{steps:?}") };
+    let made = said(&wallet(new_key, &url, home.path()));
+    let address = made.split_whitespace().last().unwrap();
+    let register: Vec<String> = register.iter().map(|word| word.replace("ADDRESS", address)).collect();
+    let mut run = miners.next().unwrap();
+    run.extend(["--threads".to_owned(), "1".to_owned()]);
+    let miner = Daemon::start("printsy-miner", &run, home.path());
+    miner.wait_for("no work from the node");
+    said(&wallet(&register, &url, home.path()));
+    miner.wait_for("mining");
+    miner.wait_for("block accepted");
+    drop(miner);
+    let own = calls(MINING, "A node that mines", "printsyd").remove(0);
+    let own = Daemon::start("printsyd", &elsewhere(own), home.path());
+    own.wait_for("block connected");
 }

@@ -12,12 +12,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use printsy_ledger::Ledger;
-use printsy_ledger::store::{
-    Disk, Fate, Fuse, Index, MemoryDisk, MemoryIndex, Row, SledIndex, StoreError, Visit,
-};
+use printsy_ledger::store::{Disk, Fate, Fuse, Index, MemoryDisk, MemoryIndex, SledIndex};
 use tokio::time::Instant;
 
 use crate::files::copy_folder;
+use crate::fused::FusedIndex;
 use crate::history::{History, Played, Told};
 use crate::report::Report;
 use crate::seeds;
@@ -27,8 +26,8 @@ use crate::support::{Node, Random};
 const STEPS: usize = 24;
 /// Into so many workloads the images are spread at the least.
 const WORKLOADS: u64 = 100;
-/// The most images of one moment.
-const IMAGES_OF_A_MOMENT: u64 = 16;
+/// How many images of one moment are no prefix, but sectors as chance has them.
+const RANDOM_IMAGES_OF_A_MOMENT: usize = 10;
 /// One in so many images stands on sled.
 const ONE_IN_SLED: u64 = 50;
 /// How many images are made of one copy of sled's folder.
@@ -38,6 +37,7 @@ const IMAGES_OF_A_FOLDER: u64 = 4;
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     images: u64,
+    prefixes: u64,
     cuts: u64,
     second_cuts: u64,
     in_opening: u64,
@@ -59,6 +59,7 @@ pub fn run(seed: u64, count: u64) -> Result<Report> {
     let mut tally = Tally::default();
     for part in &tallies {
         tally.images += part.images;
+        tally.prefixes += part.prefixes;
         tally.cuts += part.cuts;
         tally.second_cuts += part.second_cuts;
         tally.in_opening += part.in_opening;
@@ -70,6 +71,7 @@ pub fn run(seed: u64, count: u64) -> Result<Report> {
     report.add("power cuts", tally.cuts + tally.second_cuts);
     report.add("of them while opening", tally.in_opening);
     report.add("images opened and compared", tally.images);
+    report.add("of them a prefix of what was not synced", tally.prefixes);
     report.add("of them on sled", tally.sled);
     report.add("of them played on and cut again", tally.second_cuts);
     report.add("at the step that was not acknowledged yet", tally.ahead);
@@ -128,15 +130,16 @@ impl Cut<'_> {
         let unsynced = self.disk.unsynced();
         let mut disks = vec![("nothing unsynced", self.disk.crashed())];
         disks.push(("all unsynced", self.disk.reopened(Fuse::never())));
-        // Every prefix, where they are few; some of them otherwise.
-        for (at, number) in unsynced.iter().enumerate() {
-            if unsynced.len() <= 8 || random.below(u64::try_from(unsynced.len())?) < 4 || at == 0 {
-                let kept = |change: u64| if change <= *number { Fate::Kept } else { Fate::Lost };
-                disks.push(("a prefix", self.disk.crashed_by(&mut |piece| kept(piece.change))));
-            }
+        // Every prefix; the last of them is all.
+        for number in unsynced.iter().rev().skip(1) {
+            let kept = |change: u64| if change <= *number { Fate::Kept } else { Fate::Lost };
+            disks.push(("a prefix", self.disk.crashed_by(&mut |piece| kept(piece.change))));
+            tally.prefixes += 1;
         }
-        while disks.len() < usize::try_from(IMAGES_OF_A_MOMENT)? && !unsynced.is_empty() {
-            disks.push(("random sectors", random_image(random, self.disk)));
+        if !unsynced.is_empty() {
+            for _ in 0..RANDOM_IMAGES_OF_A_MOMENT {
+                disks.push(("random sectors", random_image(random, self.disk)));
+            }
         }
         for (kind, disk) in disks {
             let lucky = random.pick(&[0, 1, 2, usize::MAX]);
@@ -215,7 +218,7 @@ fn on_sled(history: &History, random: &mut Random, changes: u64, tally: &mut Tal
     let live = folder.path().join("live");
     let fuse = Fuse::after(random.below(changes));
     let disk = Arc::new(MemoryDisk::with_fuse(fuse.clone()));
-    let index = Arc::new(FusedIndex { index: SledIndex::open(&live)?, fuse });
+    let index = Arc::new(FusedIndex::new(SledIndex::open(&live)?, fuse));
     let mut played = Played::open(&history.genesis, disk.clone(), index.clone()).ok();
     let done = history.play(&mut played, 0)?;
     let mut copies: Vec<PathBuf> = Vec::new();
@@ -240,42 +243,4 @@ fn on_sled(history: &History, random: &mut Random, changes: u64, tally: &mut Tal
         tally.ahead += u64::from(ahead);
     }
     Ok(())
-}
-
-/// The real index, behind the fuse of its disk.
-#[derive(Debug)]
-struct FusedIndex {
-    index: SledIndex,
-    fuse: Fuse,
-}
-
-impl FusedIndex {
-    fn burn(&self) -> Result<(), StoreError> {
-        self.fuse.burn().map_err(|error| StoreError::Index(error.to_string()))
-    }
-}
-
-impl Index for FusedIndex {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.index.get(key)
-    }
-
-    fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        self.index.scan(prefix, visit)
-    }
-
-    fn apply(&self, rows: &[Row]) -> Result<(), StoreError> {
-        self.burn()?;
-        self.index.apply(rows)
-    }
-
-    fn flush(&self) -> Result<(), StoreError> {
-        self.burn()?;
-        self.index.flush()
-    }
-
-    fn clear(&self) -> Result<(), StoreError> {
-        self.burn()?;
-        self.index.clear()
-    }
 }

@@ -8,12 +8,14 @@
 pub mod corruption;
 pub mod crashes;
 mod files;
+mod fused;
 mod history;
 pub mod kills;
 pub mod reorganisations;
 pub mod report;
 pub mod scale;
 mod seeds;
+pub mod templates;
 
 #[path = "../../../ledger/tests/support/mod.rs"]
 mod support;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use printsy_torture::report::Report;
-use printsy_torture::{corruption, crashes, kills, reorganisations, scale};
+use printsy_torture::{corruption, crashes, kills, reorganisations, scale, templates};
 
 /// The long runs: nothing acknowledged is ever lost.
 #[derive(Debug, Parser)]
@@ -56,6 +56,8 @@ enum Campaign {
     Crashes(Extent),
     /// Reorganisations down to the final block (10,000), each compared with a naive replay.
     Reorganisations(Extent),
+    /// Templates (10,000) under random orders, registry changes and reorganisations, each judged like a block.
+    Templates(Extent),
     /// One damage to one file of a stopped node (2,000 times), and what the daemon makes of it.
     Corruption(Extent),
     /// Restarts with a large state (1,000,000 images and accounts) and with many sales (5,000,000).
@@ -86,12 +88,14 @@ async fn run(cli: &Cli) -> Result<()> {
     match cli.campaign {
         Campaign::Reorganisations(extent) => done(reorganise(extent)?),
         Campaign::Crashes(extent) => done(crash(extent)?),
+        Campaign::Templates(extent) => done(offer(extent)?),
         Campaign::Kills(extent) => done(kill(cli, extent).await?),
         Campaign::Corruption(extent) => done(corrupt(cli, extent).await?),
         Campaign::Scale(sizes) => done(restart(cli, sizes).await?),
         Campaign::All => {
             done(reorganise(full)?);
             done(crash(full)?);
+            done(offer(full)?);
             done(corrupt(cli, full).await?);
             done(kill(cli, full).await?);
             done(restart(cli, Sizes { entries: 1_000_000, sales: 5_000_000 }).await?);
@@ -111,6 +115,12 @@ fn reorganise(extent: Extent) -> Result<Report> {
 
 fn crash(extent: Extent) -> Result<Report> {
     crashes::run(extent.seed, extent.count.unwrap_or(20_000))
+}
+
+fn offer(extent: Extent) -> Result<Report> {
+    let mut report = templates::run(extent.seed, extent.count.unwrap_or(10_000))?;
+    templates::time_the_largest(&mut report)?;
+    Ok(report)
 }
 
 async fn kill(cli: &Cli, extent: Extent) -> Result<Report> {

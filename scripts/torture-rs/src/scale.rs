@@ -28,6 +28,11 @@ use crate::report::Report;
 
 /// How many orders a block takes: within the mempool's bounds.
 const ORDERS_A_BLOCK: u64 = 25_000;
+/// For how many blocks an order of the filling may be confirmed: a node remembers the confirmed ones so long, and no
+/// longer (S2), so that it must not be for all blocks of a datadir.
+const ORDERS_LIVE: u64 = 12;
+/// The longest that an order of this network may live, which is how many blocks a start reads for the confirmed ones.
+const MAX_VALIDITY: u32 = 24;
 /// How many images and accounts share the sales of the third datadir.
 const FEW: u64 = 100;
 /// What memory may differ by between two starts of one state: the index's cache, filled more or less.
@@ -102,6 +107,8 @@ async fn filled(
     tokio::task::spawn_blocking(move || fill(&network, &place, entries, sales)).await??;
     eprintln!("{entries} images and accounts, {sales} sales: filled in {} s", begun.elapsed().as_secs());
     let measured = start(&options.printsyd, folder, &datadir, number).await?;
+    let (ready, kib) = (measured.ready.as_millis(), measured.resident_kib);
+    eprintln!("  ready after {ready} ms, {kib} KiB resident");
     std::fs::remove_dir_all(&datadir)?;
     Ok(measured)
 }
@@ -123,7 +130,7 @@ fn genesis(sales_an_image: u64) -> Result<Genesis> {
         half_life_ms: 1 << 40,
         bits: 0x207f_ffff,
         finality_depth: 10,
-        max_validity: 100_000,
+        max_validity: MAX_VALIDITY,
         max_block_bytes: 64 << 20,
         max_per_sender: 0,
         miner_spacing: 0,
@@ -141,7 +148,8 @@ fn fill(genesis: &Arc<Genesis>, datadir: &Path, entries: u64, sales: u64) -> Res
     let mut next = 0;
     while next < sales {
         let end = sales.min(next + ORDERS_A_BLOCK);
-        for order in orders(genesis, next..end, entries)? {
+        let expires_at = ledger.tip().height() + 1 + ORDERS_LIVE;
+        for order in orders(genesis, next..end, entries, expires_at)? {
             let now = ledger.tip().header.header().time;
             ledger.admit(&order, Origin::Peer, now).context("an order of the filling")?;
         }
@@ -156,14 +164,19 @@ fn fill(genesis: &Arc<Genesis>, datadir: &Path, entries: u64, sales: u64) -> Res
 
 /// The sales with these numbers: each of one copy, of image and by account number modulo `entries`; signed and checked
 /// on all cores.
-fn orders(genesis: &Genesis, numbers: std::ops::Range<u64>, entries: u64) -> Result<Vec<CheckedTransaction>> {
+fn orders(
+    genesis: &Genesis,
+    numbers: std::ops::Range<u64>,
+    entries: u64,
+    expires_at: u64,
+) -> Result<Vec<CheckedTransaction>> {
     let threads = u64::try_from(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))?;
     let each = (numbers.end - numbers.start).div_ceil(threads).max(1);
     let parts: Vec<Result<Vec<CheckedTransaction>>> = std::thread::scope(|scope| {
         let spawn = |part: u64| {
             let from = numbers.start + part * each;
             let to = numbers.end.min(from + each);
-            scope.spawn(move || (from..to).map(|number| sale(genesis, number, entries)).collect())
+            scope.spawn(move || (from..to).map(|number| sale(genesis, number, entries, expires_at)).collect())
         };
         let running: Vec<_> = (0..threads).map(spawn).collect();
         running.into_iter().map(|thread| thread.join().expect("signing does not panic")).collect()
@@ -175,13 +188,12 @@ fn orders(genesis: &Genesis, numbers: std::ops::Range<u64>, entries: u64) -> Res
     Ok(all)
 }
 
-fn sale(genesis: &Genesis, number: u64, entries: u64) -> Result<CheckedTransaction> {
+fn sale(genesis: &Genesis, number: u64, entries: u64, expires_at: u64) -> Result<CheckedTransaction> {
     let key = SecretKey::development(&format!("account-{}", number % entries));
     let lines = vec![Line { image: (number / entries + number) % entries, quantity: 1 }];
     let action = Action::Purchase { lines: lines.try_into().context("one line")?, total: 0 };
     let mut reference = [0; 16];
     reference[..8].copy_from_slice(&number.to_le_bytes());
-    let expires_at = u64::from(genesis.params().max_validity);
     let body = Body { sender: key.public_key(), reference, expires_at, action };
     Ok(check_transaction(genesis.params(), &genesis.hash(), body.sign(&genesis.hash(), &key))?)
 }

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use printsy_torture::{corruption, crashes, kills, reorganisations, scale};
+use printsy_torture::{corruption, crashes, kills, reorganisations, scale, templates};
 
 fn printsyd() -> PathBuf {
     let printsyd = Path::new(env!("CARGO_BIN_EXE_printsy-torture")).with_file_name("printsyd");
@@ -36,6 +36,14 @@ fn a_reorganisation_down_to_the_final_block_is_a_replay() {
     println!("{report}");
     assert_eq!(report.number("reorganisations"), Some(300));
     assert!(report.number("down to the final block") > Some(0));
+}
+
+#[test]
+fn no_template_is_invalid() {
+    let report = templates::run(7, 200).map_err(|error| format!("{error:#}")).unwrap();
+    println!("{report}");
+    assert_eq!(report.number("templates, none invalid"), Some(200));
+    assert!(report.number("reorganisations") > Some(0));
 }
 
 #[tokio::test]

@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::answers::{Answer, Book, Seen, of_chain};
+pub(crate) use self::daemon::genesis;
 use self::daemon::{Life, Mining, Start, Starter};
 use self::load::Load;
 use self::model::{Model, Moved};
@@ -47,7 +48,7 @@ const ASKED_AGAIN: usize = 25;
 /// After so many lives, the next image comes on sale.
 const LIVES_AN_IMAGE: u64 = 4;
 /// How long calls may take to fail once the daemon is dead.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const LAST_WORDS: Duration = Duration::from_secs(60);
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -112,7 +113,7 @@ struct Tally {
 
 impl Campaign {
     fn new(options: &Options, folder: &Folder) -> Result<Self> {
-        let genesis = daemon::genesis()?;
+        let genesis = genesis()?;
         Ok(Self {
             starter: Starter::new(&options.printsyd, folder, &genesis)?,
             model: Model::new(genesis.clone())?,

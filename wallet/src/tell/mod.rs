@@ -1,11 +1,22 @@
 //! The sentences for people: what happened, where it stands, what went wrong and what to do.
 //!
-//! Pure text from answers, so that tests can hold every sentence still.
+//! Pure text from answers, so that tests can hold every sentence still. What a node says is not believed to be plain
+//! text: [`plain`] takes from it what could move a terminal's cursor.
+//!
+//! - this file: availability, orders and their statuses, accounts, the chain, refusals
+//! - [`deeds`]: what an action does, in the imperative and in the past
+//! - [`lists`]: holdings, history, owners, reviews, miners
 
-use printsy_consensus::{Action, Line};
+mod deeds;
+mod lists;
+
+use printsy_consensus::{Line, Transaction, codec};
 use printsy_rpc::chain::{Chain, SyncState};
 use printsy_rpc::market::{Account, Availability, Edition, EditionRange, Status, TransactionStatus, Wait};
 use printsy_rpc::{HashHex, RpcError, RpcReason};
+
+pub use deeds::{done, order_summary, summary, will};
+pub use lists::{came, date, gone, history, holdings, miners, owners, reviews};
 
 /// Hex digits of a block's id that are enough for a person to compare.
 const SHORT_DIGITS: usize = 8;
@@ -37,33 +48,6 @@ pub fn availability(a: &Availability) -> String {
         None => "never sold".to_owned(),
     };
     format!("image {}: {left}{pending}; {last}", a.image)
-}
-
-/// What an action did, in the past tense, once it is in a block.
-#[must_use]
-pub fn done(action: &Action) -> String {
-    match action {
-        Action::Purchase { lines, total } => {
-            let editions: u64 = lines.iter().map(|line| u64::from(line.quantity)).sum();
-            format!("bought {} for {total}", count(editions, "edition", "editions"))
-        }
-        Action::Review { image, rating, .. } => format!("reviewed image {image} with {rating} of 5"),
-        Action::Transfer { to, amount } => format!("transferred {amount} to {to}"),
-        Action::Issue { to, amount } => format!("issued {amount} to {to}"),
-        Action::Redeem { amount } => format!("redeemed {amount}"),
-        Action::List { image, seller, price, editions } => {
-            format!(
-                "listed image {image}: {} at {price}, paid to {seller}",
-                count((*editions).into(), "edition", "editions")
-            )
-        }
-        Action::RegisterMiner { miner, name } => {
-            format!("registered miner {miner} as {}", String::from_utf8_lossy(name))
-        }
-        Action::RevokeMiner { miner } => format!("revoked miner {miner}"),
-        Action::Admit { account } => format!("admitted {account}"),
-        Action::Expel { account } => format!("expelled {account}"),
-    }
 }
 
 /// What a confirmed purchase brought: a line for each image.
@@ -122,6 +106,26 @@ pub fn has_reached(status: TransactionStatus, wait: Wait) -> bool {
     }
 }
 
+/// What to do about an order that may still happen: anything but to order again.
+#[must_use]
+pub fn never_twice(id: &str, expires_at: Option<u64>) -> String {
+    let until = match expires_at {
+        Some(height) => format!("block {height} is final"),
+        None => "its last height is final".to_owned(),
+    };
+    format!(
+        "it may happen until {until}, so never order again before that; ask `printsy status {id}`, or send the very \
+         same order once more with `printsy resend {id}`"
+    )
+}
+
+/// The last height that may include the order a status is about.
+#[must_use]
+pub fn expiry_of(status: &Status) -> Option<u64> {
+    let transaction: Transaction = codec::decode(status.transaction.as_bytes()).ok()?;
+    Some(transaction.body.expires_at)
+}
+
 /// Why an order is not where it was asked to be, and what to do: never simply to order again.
 #[must_use]
 pub fn not_reached(status: &Status) -> String {
@@ -129,14 +133,14 @@ pub fn not_reached(status: &Status) -> String {
     let what = match status.status {
         TransactionStatus::Pending => "is in no block yet",
         TransactionStatus::Included => "is in a block, which is not final yet",
-        TransactionStatus::Final => "is final",
-        TransactionStatus::Displaced => "was taken out of its block by a reorganisation and may come back",
-        TransactionStatus::Refused => "was refused",
-        TransactionStatus::Expired => {
-            "has expired, but may come back until the block of its last height is final"
+        TransactionStatus::Final => return format!("order {id} is final"),
+        TransactionStatus::Displaced => "was taken out of its block by a reorganisation",
+        TransactionStatus::Refused => {
+            return format!("order {id} was refused; ask `printsy status {id}` before you order again");
         }
+        TransactionStatus::Expired => "has expired, though not for good yet",
     };
-    format!("order {id} {what}; ask `printsy status {id}` before you order again")
+    format!("order {id} {what}: {}", never_twice(&id.to_string(), expiry_of(status)))
 }
 
 /// What became of a transaction.
@@ -185,35 +189,43 @@ pub fn chain(c: &Chain) -> String {
     format!(
         "network  {}\ngenesis  {}\ntip      {}\nfinal    {}\nsync     {sync}\nmempool  {}, {} bytes\npeers    {}\n\
          node     {}",
-        c.network,
+        plain(&c.network),
         c.genesis,
         block(c.tip.height, &c.tip.hash),
         block(c.final_block.height, &c.final_block.hash),
         count(c.mempool.transactions, "transaction", "transactions"),
         c.mempool.bytes,
         c.peers,
-        [c.version.as_str(), c.peer_id.as_str()].join(" ").trim_end(),
+        plain(&[c.version.as_str(), c.peer_id.as_str()].join(" ")).trim_end(),
     )
+}
+
+/// What a node wrote, without the characters that move a cursor or change what stands on the screen already.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let hides = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if hides(c) { ' ' } else { c }).collect()
 }
 
 /// A node's refusal: its own sentence, and what to do about it.
 #[must_use]
 pub fn refusal(error: &RpcError) -> String {
+    let message = plain(&error.message);
     let Some(data) = &error.data else {
-        return format!("the node refused: {} ({})", error.message, error.code);
+        return format!("the node refused: {message} ({})", error.code);
     };
     match advice(data.reason, data.rule.as_deref()) {
-        Some(advice) => format!("{}; {advice}", error.message),
-        None => error.message.clone(),
+        Some(advice) => format!("{message}; {advice}"),
+        None => message,
     }
 }
 
 fn advice(reason: RpcReason, rule: Option<&str>) -> Option<&'static str> {
     Some(match reason {
-        RpcReason::SoldOut
-        | RpcReason::Malformed
-        | RpcReason::RefusedByRegistry
-        | RpcReason::AccountLimit => return None,
+        RpcReason::SoldOut | RpcReason::Malformed | RpcReason::RefusedByRegistry | RpcReason::Ended => {
+            return None;
+        }
+        RpcReason::AccountLimit => "see `printsy holdings` for what you have of it",
         RpcReason::HeldByPending => "try again in a moment: if those orders fail, editions come free",
         RpcReason::BadSignature => "is this node of the network you meant? see `printsy chain`",
         RpcReason::Expired | RpcReason::NotYet | RpcReason::ExpiresTooSoon => {
@@ -234,5 +246,6 @@ fn advice(reason: RpcReason, rule: Option<&str>) -> Option<&'static str> {
         RpcReason::Storage => "try another node (--rpc) and tell this one's operator",
         RpcReason::Unauthorized => "that is for the node's operator, or for development networks",
         RpcReason::RateLimited => "try again in a moment",
+        RpcReason::SlowReader => "subscribe again, from where you were",
     })
 }

@@ -1,0 +1,357 @@
+//! The desk: what is searched and what is handed in, decided in one place and without a clock, a thread or a socket.
+//!
+//! [`Desk::handle`] takes an event and the time, and answers what is to be done. Every event changes what the desk
+//! knows; then one function, `settle`, says what ought to be going on, and the difference to what is going on are the
+//! effects. So there is no path by which a stale search is forgotten or a find is handed in twice at once.
+//!
+//! What it holds to:
+//! - a search is on the newest work of the node that is followed, and stops with the first find on a parent: a
+//!   second block on one parent gains nothing;
+//! - a find is kept until a node has judged it or the chain has gone past it; it goes back to the node that made its
+//!   template, and one that holds no transactions may go to any node, whole;
+//! - work of a node that is gone is searched on for [`GRACE_MS`], no longer: by then it is likely to be stale.
+
+mod event;
+mod find;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use printsy_consensus::{Hash, SecretKey};
+use printsy_rpc::mining::Verdict;
+
+use crate::work::Work;
+pub use event::{Effect, Event, Fact, Job, NodeIndex, Outcome, What};
+use find::{Find, Stage};
+
+/// How long the work of a node that is gone is searched on: longer than a broken connection takes to be made anew,
+/// about as long as a few blocks take.
+pub const GRACE_MS: u64 = 5_000;
+/// How many finds are kept at once: one for each parent, of which there is a new one every few seconds.
+const MAX_FINDS: usize = 16;
+/// How long a find is kept at the most: by then no chain has stood still.
+const MAX_AGE_MS: u64 = 10 * 60_000;
+/// How long a node that asked for patience is left alone before a find is handed in again.
+const AGAIN_MS: u64 = 1_000;
+/// How long templates on a parent that has its block are ignored: they were under way when it was accepted. Far longer
+/// than a busy node takes to tell of its new tip, and a chain hardly ever comes back to a parent.
+const DONE_MS: u64 = 10_000;
+/// How long a node's held block is waited for, beyond its slot.
+const HELD_MS: u64 = 60_000;
+/// How long one refused block stops the search; each further one in a row adds as much.
+const REST_MS: u64 = 1_000;
+/// The longest such rest.
+const MAX_REST_MS: u64 = 30_000;
+
+/// What is searched.
+#[derive(Debug)]
+struct Current {
+    node: NodeIndex,
+    work: Arc<Work>,
+    /// Where to go on once what is running ends.
+    start: u64,
+}
+
+/// The desk.
+#[derive(Debug)]
+pub struct Desk {
+    key: SecretKey,
+    joined: Vec<bool>,
+    start: u64,
+    current: Option<Current>,
+    /// Since when the current node is gone.
+    lost_at: Option<u64>,
+    finds: Vec<Find>,
+    /// The parent that has its block, until when its templates are ignored.
+    done: Option<(Hash, u64)>,
+    /// Until when nothing is searched.
+    rest_until: u64,
+    refusals: u64,
+    /// The search that runs, and the name of its work.
+    running: Option<(u64, Hash)>,
+    searches: u64,
+    is_stopping: bool,
+}
+
+impl Desk {
+    /// A desk for so many nodes, whose finds are signed with `key`. Searches begin at the nonce `start`: two
+    /// machines with one key that begin at different ones do not do the same work twice.
+    #[must_use]
+    pub fn new(key: SecretKey, nodes: usize, start: u64) -> Self {
+        Self {
+            key,
+            joined: vec![false; nodes],
+            start,
+            current: None,
+            lost_at: None,
+            finds: Vec::new(),
+            done: None,
+            rest_until: 0,
+            refusals: 0,
+            running: None,
+            searches: 0,
+            is_stopping: false,
+        }
+    }
+
+    /// What is to be done about `event`, at `now` (ms since 1970).
+    pub fn handle(&mut self, event: Event, now: u64) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match event {
+            Event::Joined(node) => self.set_joined(node, true),
+            Event::Lost(node) => {
+                self.set_joined(node, false);
+                if self.is_current(node) {
+                    self.lost_at.get_or_insert(now);
+                }
+            }
+            Event::Idle(node) => {
+                if self.is_current(node) {
+                    self.current = None;
+                }
+            }
+            Event::Work(node, work) => self.take(node, work, now, &mut effects),
+            Event::Found { job, nonce } => self.found(job, nonce, now, &mut effects),
+            Event::Judged { find, outcome } => self.judged(find, outcome, now, &mut effects),
+            Event::Tick => {}
+            Event::Stop => self.is_stopping = true,
+        }
+        self.settle(now, &mut effects);
+        effects
+    }
+
+    /// What is searched, if anything is.
+    #[must_use]
+    pub fn work(&self) -> Option<&Work> {
+        self.running.and(self.current.as_ref()).map(|current| &*current.work)
+    }
+
+    /// When, after `now`, something is to be done though nothing happens; both ms since 1970.
+    #[must_use]
+    pub fn wake_at(&self, now: u64) -> Option<u64> {
+        let finds = self.finds.iter().filter_map(Find::wake_at);
+        let lost = self.lost_at.map(|at| at.saturating_add(GRACE_MS));
+        let rest = (self.rest_until > 0).then_some(self.rest_until);
+        let done = self.done.map(|(_, until)| until);
+        // What is due already waits for something else, such as a node that comes back.
+        finds.chain(lost).chain(rest).chain(done).filter(|at| *at > now).min()
+    }
+
+    /// Whether a find is on its way to a node, or could be.
+    #[must_use]
+    pub fn is_handing_in(&self) -> bool {
+        self.finds.iter().any(|find| match find.stage {
+            Stage::InFlight => true,
+            Stage::Slot | Stage::Ready { .. } => find.to_whom(&self.joined).is_some(),
+            Stage::Held { .. } => false,
+        })
+    }
+
+    /// Whether something that was found for a node is still to be judged by it.
+    #[must_use]
+    pub fn has_finds_of(&self, node: NodeIndex) -> bool {
+        self.finds.iter().any(|find| find.node == node && !matches!(find.stage, Stage::Held { .. }))
+    }
+
+    fn set_joined(&mut self, node: NodeIndex, is_joined: bool) {
+        if let Some(joined) = self.joined.get_mut(node) {
+            *joined = is_joined;
+        }
+    }
+
+    fn is_joined(&self, node: NodeIndex) -> bool {
+        self.joined.get(node).copied().unwrap_or(false)
+    }
+
+    fn is_current(&self, node: NodeIndex) -> bool {
+        self.current.as_ref().is_some_and(|current| current.node == node)
+    }
+
+    /// A node's work becomes the current one, unless it comes from a less preferred node than the one followed.
+    fn take(&mut self, node: NodeIndex, work: Arc<Work>, now: u64, effects: &mut Vec<Effect>) {
+        let is_followed = |current: &Current| current.node >= node || !self.is_joined(current.node);
+        if !self.current.as_ref().is_none_or(is_followed) {
+            return;
+        }
+        self.lost_at = None;
+        self.leave_behind(&work, now, effects);
+        if self.current.as_ref().is_none_or(|current| current.work.id() != work.id()) {
+            self.current = Some(Current { node, work, start: self.start });
+        } else if let Some(current) = &mut self.current {
+            current.node = node;
+        }
+    }
+
+    /// The finds that the chain, which `work` is on top of, has gone past, and those it holds.
+    fn leave_behind(&mut self, work: &Work, now: u64, effects: &mut Vec<Effect>) {
+        let tip = work.header().parent;
+        let tip_height = work.header().height.saturating_sub(1);
+        let finds = std::mem::take(&mut self.finds);
+        for find in finds {
+            if find.id == tip && !matches!(find.stage, Stage::InFlight) {
+                self.accepted(&find, now);
+                effects.push(find.tell(What::Accepted));
+            } else if find.is_past(&tip, tip_height) {
+                effects.push(find.tell(find.end_past()));
+            } else {
+                self.finds.push(find);
+            }
+        }
+    }
+
+    fn found(&mut self, job: Job, nonce: u64, now: u64, effects: &mut Vec<Effect>) {
+        if self.running.is_some_and(|(running, _)| running == job.number) {
+            self.running = None;
+        }
+        if let Some(current) = self.current.as_mut().filter(|current| current.work.id() == job.work.id()) {
+            current.start = nonce.wrapping_add(1);
+        }
+        let find = Find::new(job, nonce, &self.key, now);
+        if !find.is_proof() {
+            effects.push(find.tell(What::Wrong));
+            return;
+        }
+        if self.finds.iter().any(|other| other.id == find.id) {
+            return;
+        }
+        let wait_ms = find.work.not_before().saturating_sub(now);
+        effects.push(find.tell(What::Found { wait_ms }));
+        // The chain may have gone on while the news of the find was under way.
+        let tip = self.current.as_ref().map(|current| *current.work.header());
+        if tip.is_some_and(|next| find.is_past(&next.parent, next.height.saturating_sub(1))) {
+            effects.push(find.tell(What::Stale));
+            return;
+        }
+        self.finds.push(find);
+        if self.finds.len() > MAX_FINDS {
+            let oldest = self.finds.remove(0);
+            effects.push(oldest.tell(What::Lost { reason: "too many blocks wait already".to_owned() }));
+        }
+    }
+
+    fn judged(&mut self, id: Hash, outcome: Outcome, now: u64, effects: &mut Vec<Effect>) {
+        let Some(at) = self.finds.iter().position(|find| find.id == id) else { return };
+        let mut find = self.finds.remove(at);
+        let again = Stage::Ready { at: now.saturating_add(AGAIN_MS) };
+        let submission = match outcome {
+            Outcome::Judged(submission) => submission,
+            Outcome::Forgotten if find.forget() => return self.finds.push(find),
+            Outcome::Forgotten => {
+                // Nor would it know the next find for it.
+                self.current = self.current.take().filter(|current| current.work.id() != find.work.id());
+                let reason = "its node no longer knows the template, as after a restart".to_owned();
+                return effects.push(find.tell(What::Lost { reason }));
+            }
+            Outcome::NotNow(_) => {
+                find.stage = again;
+                return self.finds.push(find);
+            }
+        };
+        let what = match submission.verdict {
+            Verdict::Accepted => What::Accepted,
+            // The answer to an earlier try was lost on the way.
+            Verdict::Duplicate if find.tries > 1 => What::Accepted,
+            Verdict::Duplicate => What::Duplicate,
+            Verdict::Held => {
+                find.stage = Stage::Held { until: find.work.not_before().max(now).saturating_add(HELD_MS) };
+                effects.push(find.tell(What::Held));
+                return self.finds.push(find);
+            }
+            Verdict::Stale => What::Stale,
+            Verdict::UnknownParent => {
+                find.stage = again;
+                return self.finds.push(find);
+            }
+            Verdict::Refused => What::Refused {
+                rule: submission.rule.unwrap_or_default(),
+                reason: submission.reason.unwrap_or_default(),
+            },
+        };
+        match &what {
+            What::Accepted | What::Duplicate => self.accepted(&find, now),
+            // The node has the next tip already, and its template is under way.
+            What::Stale => self.done = Some((find.work.header().parent, now.saturating_add(DONE_MS))),
+            What::Refused { .. } => {
+                self.refusals = self.refusals.saturating_add(1);
+                let rest = self.refusals.saturating_mul(REST_MS).min(MAX_REST_MS);
+                self.rest_until = now.saturating_add(rest);
+            }
+            _ => {}
+        }
+        effects.push(find.tell(what));
+    }
+
+    fn accepted(&mut self, find: &Find, now: u64) {
+        self.refusals = 0;
+        self.done = Some((find.work.header().parent, now.saturating_add(DONE_MS)));
+    }
+
+    /// What ought to be going on at `now`; what differs from what is going on becomes effects.
+    fn settle(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        self.expire(now, effects);
+        self.hand_in(now, effects);
+        let wanted = self.wanted();
+        let running = self.running.map(|(_, id)| id);
+        if wanted.as_ref().map(|(_, work, _)| work.id()) == running {
+            return;
+        }
+        match wanted {
+            Some((node, work, start)) => {
+                self.searches += 1;
+                self.running = Some((self.searches, work.id()));
+                let job = Job { number: self.searches, node, work, start };
+                effects.push(Effect::Search(job));
+            }
+            None => {
+                self.running = None;
+                effects.push(Effect::Rest);
+            }
+        }
+    }
+
+    /// What has lasted too long ends.
+    fn expire(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        if self.lost_at.is_some_and(|at| now >= at.saturating_add(GRACE_MS)) {
+            (self.current, self.lost_at) = (None, None);
+        }
+        if self.done.is_some_and(|(_, until)| now >= until) {
+            self.done = None;
+        }
+        if now >= self.rest_until {
+            self.rest_until = 0;
+        }
+        for find in self.finds.extract_if(.., |find| find.is_over(now, MAX_AGE_MS)) {
+            effects.push(find.tell(find.end_past()));
+        }
+    }
+
+    /// Every find whose moment it is goes to a node that can judge it.
+    fn hand_in(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        for find in &mut self.finds {
+            if matches!(find.stage, Stage::Slot) && (self.is_stopping || now >= find.work.not_before()) {
+                find.stage = Stage::Ready { at: 0 };
+            }
+            let is_due = matches!(find.stage, Stage::Ready { at } if self.is_stopping || now >= at);
+            if let Some(node) = find.to_whom(&self.joined).filter(|_| is_due) {
+                find.stage = Stage::InFlight;
+                find.tries += 1;
+                effects.push(Effect::Submit { node, find: find.id, params: find.params(node) });
+            }
+        }
+    }
+
+    /// What ought to be searched, whose work it is, and from which nonce on.
+    fn wanted(&self) -> Option<(NodeIndex, Arc<Work>, u64)> {
+        let current = self.current.as_ref()?;
+        let parent = current.work.header().parent;
+        let is_done = self.done.is_some_and(|(done, _)| done == parent);
+        // A find that nobody there can judge keeps nobody from finding another one.
+        let has_find = self.finds.iter().any(|find| {
+            find.work.header().parent == parent
+                && (find.node == current.node || find.to_whom(&self.joined).is_some())
+        });
+        let rests = self.is_stopping || self.rest_until > 0 || is_done || has_find;
+        (!rests).then(|| (current.node, current.work.clone(), current.start))
+    }
+}

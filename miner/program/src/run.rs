@@ -1,0 +1,347 @@
+//! The program at work: nodes, desk and engine, put together and driven until a signal ends them.
+//!
+//! Here is no decision of its own: what happened becomes an event of the desk, what the desk wants done is done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use printsy_consensus::Hash;
+use printsy_miner::Miner;
+use printsy_rpc::mining::{SubmitBlock, SubmitBlockParams};
+use printsy_rpc::{Address, ClientError, RpcReason};
+use prometheus_client::registry::Registry;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::bench;
+use crate::cli::Cli;
+use crate::clock::now_ms;
+use crate::desk::{Desk, Effect, Event, NodeIndex, Outcome, What};
+use crate::engine::{Engine, Found};
+use crate::exit::Failure;
+use crate::metrics::{self, Metrics};
+use crate::nodes::link::{clean, sentence};
+use crate::nodes::{Follower, Link, News, Ranks};
+use crate::setup::{Signals, check_urls, key};
+use crate::tell::{self, Teller};
+
+/// How much news may wait for the desk, which takes it at once.
+const QUEUE: usize = 256;
+/// How often the rate is counted.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// How often a summary is logged where no line stays on a terminal.
+const SUMMARY_EVERY: Duration = Duration::from_secs(60);
+/// How long a block on its way is waited for at the end: what ends this program waits a second.
+const STOP_TIME: Duration = Duration::from_millis(800);
+/// Of the rate of late, what part is the last second's: a tenth.
+const RATE_PART: u64 = 10;
+
+/// Mines until a signal ends it.
+///
+/// # Errors
+/// The [`Failure`] to report and to exit with.
+pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
+    let mut signals = Signals::install()?;
+    let miner = Miner::with_kernel(cli.threads(), bench::kernel(cli.kernel.as_deref())?)?;
+    let mut registry = Registry::default();
+    let counts = Metrics::register(&mut registry);
+    if let Some(address) = cli.metrics_listen {
+        let listener = metrics::listen(address).await?;
+        tokio::spawn(metrics::serve(listener, Arc::new(registry)));
+    }
+    check_urls(&cli.nodes)?;
+    let key = tokio::select! {
+        key = key(cli) => key?,
+        _ = signals.next() => return Ok(()),
+    };
+    let (key, pin) = key;
+    tracing::info!(
+        miner = %Address(key.public_key()),
+        threads = cli.threads(),
+        kernel = miner.kernel_name(),
+        "started"
+    );
+    let start = rand::random::<u64>() >> 1;
+    let (news_to, news) = mpsc::channel(QUEUE);
+    let ranks = Ranks::new(cli.nodes.len());
+    for (node, url) in cli.nodes.iter().enumerate() {
+        let (url, ranks, pin, news) = (url.clone(), ranks.clone(), pin.clone(), news_to.clone());
+        let follower = Follower { node, url, miner: key.public_key(), ranks, pin, news };
+        tokio::spawn(follower.run());
+    }
+    let (engine, found) =
+        Engine::start(miner).map_err(|error| Failure::Runtime(format!("cannot start a thread: {error}")))?;
+    let (judged_to, judged) = mpsc::channel(QUEUE);
+    let shift = Shift {
+        desk: Desk::new(key, cli.nodes.len(), start),
+        engine,
+        urls: &cli.nodes,
+        links: vec![None; cli.nodes.len()],
+        is_leaving: vec![false; cli.nodes.len()],
+        complaints: vec![None; cli.nodes.len()],
+        mined_at: None,
+        judged: judged_to,
+        counts,
+        teller,
+        counted: 0,
+        rate: 0,
+        is_wrong: false,
+    };
+    shift.run(&mut signals, Inbox { news, found, judged }).await
+}
+
+/// What comes in.
+struct Inbox {
+    news: mpsc::Receiver<News>,
+    found: mpsc::Receiver<Found>,
+    judged: mpsc::Receiver<(Hash, Outcome)>,
+}
+
+/// One run of the program, from the first node to the last block.
+struct Shift<'a> {
+    desk: Desk,
+    engine: Engine,
+    urls: &'a [String],
+    links: Vec<Option<Link>>,
+    /// Whether a node is followed no longer, and asked only for what was found for it.
+    is_leaving: Vec<bool>,
+    /// What was last said of each node's trouble, so that it is said once.
+    complaints: Vec<Option<String>>,
+    /// The node whose work was last searched.
+    mined_at: Option<NodeIndex>,
+    judged: mpsc::Sender<(Hash, Outcome)>,
+    counts: Metrics,
+    teller: &'a Teller,
+    /// Nonces tried, as last counted.
+    counted: u64,
+    /// Nonces a second, of late.
+    rate: u64,
+    /// The machine computes wrongly.
+    is_wrong: bool,
+}
+
+impl Shift<'_> {
+    async fn run(mut self, signals: &mut Signals, mut inbox: Inbox) -> Result<(), Failure> {
+        let mut count_at = Instant::now() + COUNT_EVERY;
+        let mut summary_at = Instant::now() + SUMMARY_EVERY;
+        loop {
+            let now = now_ms();
+            let wake = self.desk.wake_at(now).map_or(u64::MAX, |at| at.saturating_sub(now));
+            // The rate is counted before long anyway, so that no slot in a far future is too long to wait for.
+            let wake = count_at.min(Instant::now() + COUNT_EVERY.min(Duration::from_millis(wake)));
+            tokio::select! {
+                biased;
+                name = signals.next() => {
+                    tracing::info!(signal = name, "stopping");
+                    return self.stop(signals, inbox).await;
+                }
+                found = inbox.found.recv() => match found {
+                    Some((job, nonce)) => self.handle(Event::Found { job, nonce }),
+                    None => return Err(Failure::Runtime("the search has panicked".to_owned())),
+                },
+                Some(news) = inbox.news.recv() => self.hear(news),
+                Some((find, outcome)) = inbox.judged.recv() => self.handle(Event::Judged { find, outcome }),
+                () = sleep_until(wake) => self.handle(Event::Tick),
+            }
+            if self.is_wrong {
+                return Err(Failure::Runtime("this machine computes wrongly; see --selftest".to_owned()));
+            }
+            if Instant::now() >= count_at {
+                count_at = Instant::now() + COUNT_EVERY;
+                self.count();
+            }
+            if Instant::now() >= summary_at {
+                summary_at = Instant::now() + SUMMARY_EVERY;
+                self.summary();
+            }
+        }
+    }
+
+    /// The end: nothing is searched, and what is on its way to a node is waited for.
+    async fn stop(mut self, signals: &mut Signals, mut inbox: Inbox) -> Result<(), Failure> {
+        let until = Instant::now() + STOP_TIME;
+        self.handle(Event::Stop);
+        while let Ok((job, nonce)) = inbox.found.try_recv() {
+            self.handle(Event::Found { job, nonce });
+        }
+        while self.desk.is_handing_in() {
+            tokio::select! {
+                judged = timeout_at(until, inbox.judged.recv()) => match judged {
+                    Ok(Some((find, outcome))) => self.handle(Event::Judged { find, outcome }),
+                    _ => {
+                        tracing::warn!("stopped before a node had judged the last block");
+                        break;
+                    }
+                },
+                name = signals.next() => {
+                    return Err(Failure::Runtime(format!("{name} again: ended at once")));
+                }
+            }
+        }
+        self.count();
+        self.summary();
+        self.teller.end();
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) {
+        for effect in self.desk.handle(event, now_ms()) {
+            match effect {
+                Effect::Search(job) => {
+                    if self.mined_at.replace(job.node) != Some(job.node) {
+                        let url = &self.urls[job.node];
+                        tracing::info!(node = url, height = job.work.header().height, "mining");
+                    }
+                    self.counts.searching(Some((job.work.header().height, job.node)));
+                    self.engine.search(Some(job));
+                }
+                Effect::Rest => {
+                    self.engine.search(None);
+                    self.counts.searching(None);
+                }
+                Effect::Submit { node, find, params } => self.submit(node, find, params),
+                Effect::Tell(fact) => {
+                    self.counts.block(&fact.what);
+                    tell::block(&fact);
+                    self.is_wrong |= fact.what == What::Wrong;
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, news: News) {
+        match news {
+            News::Joined { node, link } => {
+                let by = if matches!(link, Link::Session(_)) { "websocket" } else { "http" };
+                tracing::info!(node = self.urls[node], by, "connected");
+                self.links[node] = Some(link);
+                self.is_leaving[node] = false;
+                self.complaints[node] = None;
+                self.handle(Event::Joined(node));
+            }
+            News::Work { node, work } => {
+                self.counts.template();
+                self.complaints[node] = None;
+                self.handle(Event::Work(node, work));
+            }
+            News::Idle { node, why } => {
+                self.handle(Event::Idle(node));
+                if self.mined_at == Some(node) {
+                    self.mined_at = None;
+                }
+                self.complain(node, why, "no work from the node");
+            }
+            News::Nonsense { node, why } => {
+                self.counts.nonsense();
+                self.handle(Event::Idle(node));
+                self.complain(node, why, "the node's template is refused");
+            }
+            News::Lost { node, why } => {
+                self.counts.node_lost();
+                self.lose(node);
+                self.complain(node, why, "no connection to the node");
+            }
+            News::Left { node } => {
+                tracing::info!(node = self.urls[node], "left the node");
+                self.is_leaving[node] = true;
+                self.take_leave();
+            }
+        }
+    }
+
+    /// A node cannot be asked any more.
+    fn lose(&mut self, node: NodeIndex) {
+        self.links[node] = None;
+        self.is_leaving[node] = false;
+        if self.mined_at == Some(node) {
+            self.mined_at = None;
+        }
+        self.handle(Event::Lost(node));
+    }
+
+    /// A node that was left is let go once it has judged what was found for it.
+    fn take_leave(&mut self) {
+        for node in 0..self.links.len() {
+            if self.is_leaving[node] && !self.desk.has_finds_of(node) {
+                self.lose(node);
+            }
+        }
+    }
+
+    fn complain(&mut self, node: NodeIndex, why: String, what: &str) {
+        if self.complaints[node].as_ref() == Some(&why) {
+            tracing::debug!(node = self.urls[node], why, "{what}");
+        } else {
+            tracing::warn!(node = self.urls[node], why, "{what}");
+            self.complaints[node] = Some(why);
+        }
+    }
+
+    fn submit(&self, node: NodeIndex, find: Hash, params: SubmitBlockParams) {
+        let (link, judged) = (self.links[node].clone(), self.judged.clone());
+        tokio::spawn(async move {
+            let outcome = match link {
+                Some(link) => hand_in(&link, &params).await,
+                None => Outcome::NotNow("no connection to the node".to_owned()),
+            };
+            if let Outcome::NotNow(why) = &outcome {
+                tracing::warn!(hash = %find, why, "block not judged yet, kept");
+            }
+            // Nobody waits for it once the program ends.
+            let _ = judged.send((find, outcome)).await;
+        });
+    }
+
+    /// Counts the last second.
+    fn count(&mut self) {
+        let hashes = self.engine.hashes();
+        let more = hashes.saturating_sub(self.counted);
+        self.counted = hashes;
+        let old = self.rate.saturating_mul(RATE_PART - 1);
+        self.rate = if self.rate == 0 { more } else { old.saturating_add(more) / RATE_PART };
+        self.counts.hashes(more, self.rate);
+        self.take_leave();
+        self.teller.status(|| self.status());
+    }
+
+    fn summary(&self) {
+        if !self.teller.has_status() {
+            let [found, accepted, stale, held, refused, lost] = FATES.map(|fate| self.counts.blocks(fate));
+            let rate = self.rate;
+            tracing::info!(hashes_per_second = rate, found, accepted, stale, held, refused, lost, "so far");
+        }
+    }
+
+    fn status(&self) -> String {
+        let blocks: Vec<String> = FATES
+            .into_iter()
+            .map(|fate| (fate, self.counts.blocks(fate)))
+            .filter(|(fate, count)| *count > 0 || matches!(*fate, "found" | "accepted"))
+            .map(|(fate, count)| format!("{count} {fate}"))
+            .collect();
+        let at = match self.desk.work() {
+            Some(work) => format!("height {}, {} orders", work.header().height, work.transactions()),
+            None => "waiting for work".to_owned(),
+        };
+        let node = self.mined_at.map_or("no node", |node| self.urls[node].as_str());
+        format!("{}  {at}  {node}  {}", tell::rate(self.rate), blocks.join(", "))
+    }
+}
+
+/// The fates that are summed up for people.
+const FATES: [&str; 6] = ["found", "accepted", "stale", "held", "refused", "lost"];
+
+/// Hands a block in.
+async fn hand_in(link: &Link, params: &SubmitBlockParams) -> Outcome {
+    match link.call::<SubmitBlock>(params).await {
+        Ok(mut submission) => {
+            submission.rule = submission.rule.map(|rule| clean(&rule));
+            submission.reason = submission.reason.map(|reason| clean(&reason));
+            Outcome::Judged(submission)
+        }
+        Err(ClientError::Refused(error)) if error.reason() == Some(RpcReason::UnknownTemplate) => {
+            Outcome::Forgotten
+        }
+        Err(error) => Outcome::NotNow(sentence(&error)),
+    }
+}

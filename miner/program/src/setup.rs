@@ -1,0 +1,101 @@
+//! What has to be known before there is anything to mine: addresses, the key, the network; and who ends it.
+
+use std::time::Duration;
+
+use printsy_consensus::{Genesis, SecretKey};
+use printsy_keys::KeySource;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::sleep;
+
+use crate::cli::Cli;
+use crate::exit::Failure;
+use crate::nodes::follow::Network;
+use crate::nodes::link::sentence;
+use crate::nodes::{Link, Pin};
+
+/// How long after one try to learn the network comes the next.
+const ASK_NETWORK_EVERY: Duration = Duration::from_secs(2);
+
+/// The addresses are looked at before anything is waited for.
+///
+/// # Errors
+/// The first that is none.
+pub(crate) fn check_urls(urls: &[String]) -> Result<(), Failure> {
+    for url in urls {
+        printsy_rpc::Client::new(url).map_err(|error| Failure::Config(error.to_string()))?;
+    }
+    Ok(())
+}
+
+/// The key, and the network if it is known: a development key opens only where it guards nothing.
+///
+/// # Errors
+/// What is wrong with the key or the genesis.
+pub(crate) async fn key(cli: &Cli) -> Result<(SecretKey, Pin), Failure> {
+    let source = KeySource::parse(cli.key.as_deref().unwrap_or_default())?;
+    if let Some(path) = &cli.genesis {
+        let wrong = |why: String| Failure::Config(format!("the genesis {}: {why}", path.display()));
+        let json = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let genesis = Genesis::from_json(&json).map_err(|error| wrong(error.to_string()))?;
+        return Ok((source.load(&genesis.params().network_name())?, Pin::to(genesis.hash())));
+    }
+    match source {
+        KeySource::File(_) => Ok((source.load("")?, Pin::default())),
+        KeySource::Development(_) => {
+            let network = first_network(&cli.nodes).await;
+            Ok((source.load(&network.name)?, Pin::to(network.genesis)))
+        }
+    }
+}
+
+/// The network of the first node that answers, however long that takes.
+async fn first_network(urls: &[String]) -> Network {
+    let mut last = vec![String::new(); urls.len()];
+    loop {
+        for (url, last) in urls.iter().zip(&mut last) {
+            let network = match Link::open(url).await {
+                Ok(link) => Network::of(&link).await,
+                Err(error) => Err(sentence(&error)),
+            };
+            match network {
+                Ok(network) => return network,
+                Err(why) if *last != why => {
+                    tracing::warn!(node = url, why, "no answer from the node");
+                    *last = why;
+                }
+                Err(_) => {}
+            }
+        }
+        sleep(ASK_NETWORK_EVERY).await;
+    }
+}
+
+/// SIGTERM and SIGINT.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens for them from now on.
+    ///
+    /// # Errors
+    /// If the system does not let it.
+    pub(crate) fn install() -> Result<Self, Failure> {
+        let install = |kind| {
+            signal(kind).map_err(|error| Failure::Runtime(format!("cannot listen for signals: {error}")))
+        };
+        Ok(Self {
+            terminate: install(SignalKind::terminate())?,
+            interrupt: install(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for one, and names it.
+    pub(crate) async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

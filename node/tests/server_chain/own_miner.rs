@@ -1,0 +1,68 @@
+//! This node's own miner, from the outside: what it makes, when it hands it in, and what it counts.
+
+use serde_json::json;
+
+use crate::server_support::{address, always_mining, get, metric, number};
+use crate::support::{self, network, purchase};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_block_found_is_counted_and_each_new_tip_is_turned_to() {
+    let genesis = network("dev-mines", |json| json["bits"] = json!("1f00ffff"));
+    let node = always_mining(&genesis).await;
+    let orders: Vec<_> = (1..=5).map(|image| purchase(&genesis, "alice", image, 1, 1)).collect();
+    for order in &orders {
+        support::submit(node.handle(), order).await.unwrap();
+        support::until_confirmed(node.handle(), &order.body.txid()).await;
+    }
+    support::until(node.handle(), "it goes on", |node| support::height(node) >= 12).await;
+    let server = address(&node);
+    // All of one moment, for it goes on.
+    let metrics = get(server, "/metrics").await.body;
+    let count = |name: &str| number(&metrics, &format!("printsy_{name}"));
+    let (found, accepted) = (count("miner_blocks_total"), count("miner_blocks_accepted_total"));
+    assert_eq!((count("miner_blocks_refused_total"), count("miner_blocks_stale_total")), (0.0, 0.0));
+    // One may be on its way.
+    assert!(
+        accepted >= 11.0 && (0.0..=1.0).contains(&(found - accepted)),
+        "{found} found, {accepted} accepted"
+    );
+    assert_eq!((count("miner_foreign_blocks_total"), count("template_faults")), (0.0, 0.0));
+    let turns = count("miner_turn_seconds_count");
+    assert!(turns >= 11.0, "{turns} turns");
+    assert!(count("miner_stale_hashes_total") <= count("miner_hashes_total"));
+    let checks = get(server, "/readyz?verbose").await.json();
+    let key = checks.as_array().unwrap().iter().find(|check| check["name"] == "miningKey").unwrap();
+    assert_eq!(key["ok"], true);
+    node.stop().await.unwrap();
+}
+
+/// H6 and H7: on this network a block has to be a minute after its parent, and may be a minute ahead of the clock.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_found_before_its_time_is_handed_in_when_that_comes() {
+    let genesis = network("dev-slots", |json| {
+        json["targetIntervalMs"] = json!(60_000);
+        json["minIntervalMs"] = json!(60_000);
+        json["maxFutureMs"] = json!(60_000);
+    });
+    let node = always_mining(&genesis).await;
+    let server = address(&node);
+    support::until(node.handle(), "two blocks are of this minute and the next", |node| {
+        support::height(node) == 2
+    })
+    .await;
+    let found = async {
+        while metric(server, "printsy_miner_blocks_total").await < 3.0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(support::PATIENCE, found).await.unwrap();
+    assert_eq!(support::height(node.handle()), 2, "the third one waits");
+    assert_eq!(metric(server, "printsy_miner_blocks_accepted_total").await, 2.0);
+    let clock = node.handle().clock().clone();
+    clock.set(clock.now() + 60_000);
+    support::until(node.handle(), "its time has come", |node| support::height(node) == 3).await;
+    let header = node.handle().reader().header_at(3).unwrap().unwrap().signed.header;
+    assert!(header.time <= clock.now() + 60_000);
+    assert_eq!(metric(server, "printsy_miner_blocks_refused_total").await, 0.0);
+    node.stop().await.unwrap();
+}

@@ -1,0 +1,201 @@
+//! An external miner and real nodes, and everything that can happen to either: nothing found in time is lost.
+//!
+//! The programs are those of the same build: `cargo test --release --workspace`, the README's own command.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use printsy_consensus::{Genesis, Params};
+use printsy_rpc::NoParams;
+use printsy_rpc::chain::GetMiners;
+use printsy_scenarios::cut::Wire;
+use printsy_scenarios::folder::Folder;
+use printsy_scenarios::miner::ExternalMiner;
+use printsy_scenarios::network::{Node, free_ports};
+use printsy_scenarios::stage::now_ms;
+use printsy_scenarios::wait::{Look, until};
+use printsy_scenarios::wallet::{Said, Wallet};
+
+/// Longer than anything takes, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn program(name: &str) -> PathBuf {
+    let beside = Path::new(env!("CARGO_BIN_EXE_printsy-scenarios")).with_file_name(name);
+    assert!(beside.is_file(), "{} is not built: run the tests of the whole workspace", beside.display());
+    beside
+}
+
+/// A network on which work is nothing and time is everything: a block each 200 ms.
+fn genesis() -> Genesis {
+    let template = Genesis::from_json(include_str!("../../../genesis.json")).unwrap();
+    Genesis::new(Params {
+        time: now_ms(),
+        min_interval_ms: 200,
+        max_future_ms: 1_000,
+        half_life_ms: 1 << 40,
+        bits: 0x207f_ffff,
+        ..template.params().clone()
+    })
+    .unwrap()
+}
+
+/// Nodes of one network; the first is everybody's bootnode. None of them mines.
+struct Play {
+    nodes: Vec<Node>,
+    wallet: Wallet,
+    _folder: Folder,
+}
+
+impl Play {
+    async fn begin(count: usize) -> Result<Self> {
+        let folder = Folder::temporary()?;
+        std::fs::write(folder.genesis(), genesis().to_json())?;
+        let ports = free_ports(2 * count)?;
+        let mut nodes: Vec<Node> = Vec::new();
+        for (number, ports) in (1..=count).zip(ports.chunks_exact(2)) {
+            let mut node = Node::new(&program("printsyd"), &folder, number, [ports[0], ports[1]], &[])?;
+            if let Some(first) = nodes.first() {
+                node.join(&first.peer_address().await?);
+            }
+            node.start().await?;
+            nodes.push(node);
+        }
+        Ok(Self { nodes, wallet: Wallet::new(&program("printsy")), _folder: folder })
+    }
+
+    fn miner(&self, key: &str, nodes: &[&str]) -> Result<ExternalMiner> {
+        ExternalMiner::start(&program("printsy-miner"), key, nodes)
+    }
+
+    async fn wallet(&self, line: &str) -> Result<Said> {
+        let said = self.wallet.run(line, &self.nodes[0].url()).await?;
+        ensure!(said.success, "{line}: {said:?}");
+        Ok(said)
+    }
+
+    async fn height(&self, node: usize) -> Result<u64> {
+        Ok(self.nodes[node].chain().await?.tip.height)
+    }
+
+    /// Waits until a node's chain has grown by this.
+    async fn grows(&self, node: usize, blocks: u64) -> Result<()> {
+        let wanted = self.height(node).await? + blocks;
+        until(&format!("height {wanted}"), PATIENCE, async || {
+            let height = self.height(node).await?;
+            Ok(if height >= wanted { Look::Yes(()) } else { Look::NotYet(height.to_string()) })
+        })
+        .await
+    }
+
+    /// How many blocks the chain counts for a miner.
+    async fn blocks_of(&self, name: &str) -> Result<u64> {
+        let miners = self.nodes[0].ask::<GetMiners>(&NoParams {}).await?;
+        let miner = miners.iter().find(|miner| miner.name == name).context("it is registered")?;
+        Ok(miner.blocks)
+    }
+
+    async fn end(mut self) -> Result<()> {
+        for node in self.nodes.iter_mut().rev() {
+            node.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_newcomer_is_registered_and_mines_a_purchase_whoever_is_killed_meanwhile() -> Result<()> {
+    let mut play = Play::begin(1).await?;
+    let url = play.nodes[0].url();
+    let mut newcomer = play.miner("dev:newcomer", &[&url])?;
+    let told = newcomer.says("no work from the node", PATIENCE, |_| true).await?;
+    assert!(told["why"].as_str().unwrap().contains("printsy register-miner prt1"), "{told}");
+    let old_hand = play.miner("dev:miner-1", &[&url])?;
+    play.wallet("register-miner dev:newcomer --name newcomer --key dev:registrar").await?;
+    newcomer.says("block accepted", PATIENCE, |_| true).await?;
+    old_hand.stop().await?;
+    // From here on the newcomer alone confirms.
+    let bought = play.wallet("buy 25 --key dev:alice").await?;
+    assert!(bought.answer.contains("edition 1 of 100"), "{bought:?}");
+    let before = play.blocks_of("newcomer").await?;
+    assert!(before > 0);
+    // The miner is killed, and started again.
+    newcomer.kill().await?;
+    let mut newcomer = play.miner("dev:newcomer", &[&url])?;
+    play.wallet("buy 25 --key dev:bob").await?;
+    newcomer.says("block accepted", PATIENCE, |_| true).await?;
+    // Its node is killed, and started again: what was confirmed is there, and it goes on.
+    let height = play.height(0).await?;
+    play.nodes[0].kill().await?;
+    newcomer.says("no connection to the node", PATIENCE, |_| true).await?;
+    play.nodes[0].start().await?;
+    newcomer.says("mining", PATIENCE, |_| true).await?;
+    play.grows(0, 5).await?;
+    assert!(play.height(0).await? >= height);
+    let bought = play.wallet("buy 25 --key dev:carol").await?;
+    assert!(bought.answer.contains("edition 3 of 100"), "{bought:?}");
+    assert_eq!(newcomer.count("block refused"), 0);
+    newcomer.stop().await?;
+    play.end().await
+}
+
+#[tokio::test]
+async fn a_key_revoked_at_work_stops_it_in_plain_words_and_registered_again_it_goes_on() -> Result<()> {
+    let play = Play::begin(1).await?;
+    let url = play.nodes[0].url();
+    let mut first = play.miner("dev:miner-1", &[&url])?;
+    let second = play.miner("dev:miner-2", &[&url])?;
+    first.says("block accepted", PATIENCE, |_| true).await?;
+    play.wallet("revoke-miner dev:miner-1 --key dev:registrar").await?;
+    let told = first.says("no work from the node", PATIENCE, |_| true).await?;
+    assert!(told["why"].as_str().unwrap().contains("registered"), "{told}");
+    play.wallet("register-miner dev:miner-1 --name again --key dev:registrar").await?;
+    first.says("block accepted", PATIENCE, |_| true).await?;
+    assert!(play.blocks_of("again").await? > 0);
+    let said = first.stop().await?;
+    assert_eq!(said.iter().filter(|line| line["message"] == "block refused").count(), 0, "{said:#?}");
+    second.stop().await?;
+    play.end().await
+}
+
+#[tokio::test]
+async fn the_preferred_node_gone_and_back_costs_no_block() -> Result<()> {
+    let mut play = Play::begin(2).await?;
+    let [preferred, reserve] = [play.nodes[0].url(), play.nodes[1].url()];
+    let mut miner = play.miner("dev:miner-1", &[&preferred, &reserve])?;
+    miner.says("mining", PATIENCE, |line| line["node"] == preferred).await?;
+    play.grows(1, 5).await?;
+    play.nodes[0].stop().await?;
+    miner.says("mining", PATIENCE, |line| line["node"] == reserve).await?;
+    play.grows(1, 5).await?;
+    play.nodes[0].start().await?;
+    miner.says("mining", PATIENCE, |line| line["node"] == preferred).await?;
+    play.grows(1, 5).await?;
+    let said = miner.stop().await?;
+    for lost in ["block lost", "block refused"] {
+        assert!(!said.iter().any(|line| line["message"] == lost), "{said:#?}");
+    }
+    play.end().await
+}
+
+#[tokio::test]
+async fn a_cut_network_is_noticed_and_nothing_found_meanwhile_is_lost() -> Result<()> {
+    let play = Play::begin(1).await?;
+    let node = play.nodes[0].url().trim_start_matches("http://").parse()?;
+    let wire = Wire::to(node).await?;
+    let mut miner = play.miner("dev:miner-1", &[&wire.url()])?;
+    miner.says("block accepted", PATIENCE, |_| true).await?;
+    wire.cut();
+    miner.says("no connection to the node", PATIENCE, |_| true).await?;
+    let height = play.height(0).await?;
+    wire.mend();
+    miner.says("mining", PATIENCE, |_| true).await?;
+    play.grows(0, 5).await?;
+    assert!(play.height(0).await? > height);
+    let said = miner.stop().await?;
+    for lost in ["block lost", "block refused", "block stale: the chain had gone on"] {
+        assert!(!said.iter().any(|line| line["message"] == lost), "{said:#?}");
+    }
+    play.end().await
+}
