@@ -190,8 +190,8 @@ async fn every_error_is_met_with_its_code_and_its_data() {
     closed_catalogue(&mut met).await;
     full_mempool(&mut met).await;
     full_disk(&mut met).await;
-    // A node that is behind its peers is made by core_sync; what it answers is the same function.
-    let elsewhere = ["syncing", "-32603", "-32008", "-32011"];
+    // A node behind its peers is made by core_sync, slow readers and ends by the tests of subscriptions.
+    let elsewhere = ["syncing", "slowReader", "ended", "-32603", "-32008", "-32011"];
     let all = RpcReason::ALL.iter().map(|reason| reason.name().to_owned());
     let all = all.chain(PROTOCOL_ERRORS.iter().map(|(code, _)| code.to_string()));
     let missed: Vec<String> =

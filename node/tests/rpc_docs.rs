@@ -24,7 +24,7 @@ use printsy_p2p::Limits;
 use serde_json::{Value, json};
 
 use render::Examples;
-use server_support::{address, result};
+use server_support::{Session, address, result};
 use support::{key, mine, network, purchase, sign};
 
 /// What stands for a time of the node's own clock.
@@ -82,13 +82,27 @@ impl Recorder {
         let mut shown = answer.clone();
         put_moments_aside(&mut shown);
         let told = json!({ "jsonrpc": "2.0", "id": 1, "result": shown });
-        self.examples.insert(method.to_owned(), (request, told));
+        self.examples.insert(method.to_owned(), (request, vec![told]));
         answer
+    }
+
+    /// A subscription, and the first of what it tells.
+    async fn subscribe(&mut self, method: &str, params: Value) {
+        let mut session = Session::open(self.at, "Host: localhost\r\n").await.unwrap();
+        let request = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
+        session.send(&request.to_string()).await;
+        let mut told = vec![session.receive().await.unwrap(), session.receive().await.unwrap()];
+        assert!(told[0]["result"].is_number(), "{told:?}");
+        // Its number is drawn at random.
+        told[0]["result"] = json!(1);
+        told[1]["params"]["subscription"] = json!(1);
+        told.iter_mut().for_each(put_moments_aside);
+        self.examples.insert(method.to_owned(), (request, told));
     }
 
     /// What is shown of an answer that differs from call to call, or is very long.
     fn show(&mut self, method: &str, change: impl FnOnce(&mut Value)) {
-        change(&mut self.examples.get_mut(method).unwrap().1["result"]);
+        change(&mut self.examples.get_mut(method).unwrap().1[0]["result"]);
     }
 }
 
@@ -112,6 +126,7 @@ async fn record(genesis: &Arc<Genesis>, node: &Node) -> Examples {
     lists(&mut calls).await;
     chain(&mut calls, node).await;
     mining(&mut calls).await;
+    subscriptions(&mut calls, genesis).await;
     admin(&mut calls).await;
     calls.examples
 }
@@ -177,6 +192,16 @@ async fn mining(calls: &mut Recorder) {
     let nonce = hex::encode(header.nonce.to_le_bytes());
     let found = json!({ "templateId": template["templateId"], "nonce": nonce, "signature": signature });
     calls.call("submitBlock", found).await;
+}
+
+async fn subscriptions(calls: &mut Recorder, genesis: &Genesis) {
+    let miner = key("miner-3").public_key().to_string();
+    calls.subscribe("subscribeBlockTemplate", json!({ "miner": miner })).await;
+    let begin = json!({ "height": 0, "hash": genesis.hash().to_string() });
+    calls.subscribe("subscribeBlocks", json!({ "after": begin })).await;
+    let order = purchase(genesis, "alice", 25, 2, 1).body.txid().to_string();
+    calls.subscribe("subscribeTransaction", json!({ "txId": order })).await;
+    calls.subscribe("subscribeAvailability", json!({ "images": [25] })).await;
 }
 
 async fn admin(calls: &mut Recorder) {

@@ -115,6 +115,10 @@ async fn a_token_is_good_for_its_scopes_until_it_is_taken_away() {
     let answers = session.receive().await.unwrap();
     assert_eq!((&answers[0]["result"]["network"], code(&answers[1])), (&json!("shop"), 4001));
 
+    let mut nobody = Session::open(at, "Host: localhost\r\n").await.unwrap();
+    nobody.send(r#"{"jsonrpc":"2.0","id":1,"method":"subscribeBlocks"}"#).await;
+    assert_eq!(code(&nobody.receive().await.unwrap()), 4001, "subscriptions are calls as well");
+
     assert!(tokens.remove("reader"));
     tokens.save(folder.path()).unwrap();
     let gone = async {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::RpcReason;
 use crate::method::{Method, NoParams, Scope};
-use crate::registry::{COMMON_ERRORS, METHODS, MethodInfo, SchemaOf};
+use crate::registry::{COMMON_ERRORS, FEEDS, METHODS, MethodInfo, SchemaOf};
 
 /// The version of OpenRPC that the document is written in.
 const OPENRPC_VERSION: &str = "1.3.2";
@@ -43,10 +43,10 @@ pub const PROTOCOL_ERRORS: [(i32, &str); 9] = [
     (-32011, "the answers of the batch together would be larger than this node gives"),
 ];
 
-/// The document: every method of the table.
+/// The document: every method, then every subscription.
 #[must_use]
 pub fn document() -> Value {
-    describe(&METHODS)
+    describe(&[&METHODS[..], &FEEDS].concat())
 }
 
 /// The document of these methods.

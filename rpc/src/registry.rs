@@ -6,6 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::error::RpcReason;
 use crate::method::{Method, Scope};
 use crate::openrpc::Discover;
+use crate::subscription::{
+    SubscribeAvailability, SubscribeBlockTemplate, SubscribeBlocks, SubscribeTransaction, Subscription,
+    SubscriptionNumber,
+};
 use crate::{admin, block, chain, history, market, mining, proof};
 
 /// Makes the schema of a type.
@@ -58,6 +62,25 @@ impl MethodInfo {
             subscription: None,
         }
     }
+
+    /// The entry of a subscription: of the call that begins it.
+    #[must_use]
+    pub const fn of_subscription<S: Subscription>() -> Self {
+        Self {
+            name: S::NAMES.subscribe,
+            scope: S::SCOPE,
+            errors: S::ERRORS,
+            positions: None,
+            about: <S as JsonSchema>::json_schema,
+            params: <S::Params as JsonSchema>::json_schema,
+            result: subschema::<SubscriptionNumber>,
+            subscription: Some(SubscriptionInfo {
+                notification: S::NAMES.notification,
+                unsubscribe: S::NAMES.unsubscribe,
+                item: subschema::<S::Item>,
+            }),
+        }
+    }
 }
 
 fn subschema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
@@ -101,4 +124,12 @@ pub const METHODS: [MethodInfo; 32] = [
     MethodInfo::of::<admin::SetLogLevel>(),
     MethodInfo::of::<admin::GenerateBlocks>(),
     MethodInfo::of::<admin::SetClock>(),
+];
+
+/// Every subscription, in the order of the documentation.
+pub const FEEDS: [MethodInfo; 4] = [
+    MethodInfo::of_subscription::<SubscribeBlockTemplate>(),
+    MethodInfo::of_subscription::<SubscribeBlocks>(),
+    MethodInfo::of_subscription::<SubscribeTransaction>(),
+    MethodInfo::of_subscription::<SubscribeAvailability>(),
 ];

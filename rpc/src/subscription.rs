@@ -6,22 +6,29 @@
 //! `slowReader` where the reader did not keep up, `ended` where nothing more can follow, and any reason of the methods.
 //! The third name ends it.
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::block::BlockInfo;
+use crate::error::RpcReason;
 use crate::market::{Availability, GetTransactionParams, Status};
+use crate::method::Scope;
 use crate::mining::{GetBlockTemplateParams, Template};
 use crate::text::{Bounded, HashHex, Height, ImageId, MAX_SAFE_INTEGER};
 
 /// What can be subscribed to.
-pub trait Subscription {
+pub trait Subscription: JsonSchema {
     /// The names it is known by.
     const NAMES: Names;
+    /// What a token must allow for it, where one is asked for.
+    const SCOPE: Scope;
+    /// Our own errors it may be refused with, or end with, beside those that any method may answer.
+    const ERRORS: &'static [RpcReason];
     /// What it is asked.
-    type Params: Serialize + DeserializeOwned;
+    type Params: Serialize + DeserializeOwned + JsonSchema;
     /// What it tells, time and again.
-    type Item: Serialize + DeserializeOwned;
+    type Item: Serialize + DeserializeOwned + JsonSchema;
 }
 
 /// The names of a subscription.
@@ -49,7 +56,7 @@ pub const SUBSCRIPTIONS: [Names; 4] = [
 /// more. Each is for the tip of its moment: what came before is void. Where this miner may not mine on a tip (B4), or
 /// the node makes no templates for now, nothing comes until it may; if it had work on the tip before, the subscription
 /// ends with the reason, so that no work is spent on it. Not registered (B3) is refused.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct SubscribeBlockTemplate;
 
 impl Subscription for SubscribeBlockTemplate {
@@ -58,6 +65,9 @@ impl Subscription for SubscribeBlockTemplate {
         notification: "blockTemplate",
         unsubscribe: "unsubscribeBlockTemplate",
     };
+    const SCOPE: Scope = Scope::Mine;
+    const ERRORS: &'static [RpcReason] =
+        &[RpcReason::NotAuthorized, RpcReason::Syncing, RpcReason::Storage, RpcReason::SlowReader];
     type Params = GetBlockTemplateParams;
     type Item = Template;
 }
@@ -67,18 +77,20 @@ impl Subscription for SubscribeBlockTemplate {
 /// In the order in which a chain is taken down and built up again: what a reader has at any time is a chain of this
 /// network. With `after`, all that leads from that block to the tip comes first: from one no longer on the chain the
 /// disconnections down to the common block, then the connections. Without it, what follows the present tip.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct SubscribeBlocks;
 
 impl Subscription for SubscribeBlocks {
     const NAMES: Names =
         Names { subscribe: "subscribeBlocks", notification: "blocks", unsubscribe: "unsubscribeBlocks" };
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::NotFound, RpcReason::Storage, RpcReason::SlowReader];
     type Params = SubscribeBlocksParams;
     type Item = BlockEvent;
 }
 
 /// The params of `subscribeBlocks`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubscribeBlocksParams {
     /// The last block the reader has.
@@ -87,7 +99,7 @@ pub struct SubscribeBlocksParams {
 }
 
 /// A block that a reader has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct KnownBlock {
     /// Its height.
@@ -97,7 +109,7 @@ pub struct KnownBlock {
 }
 
 /// What `subscribeBlocks` tells.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockEvent {
     /// Counts the events of this subscription, from 0.
@@ -109,7 +121,7 @@ pub struct BlockEvent {
 }
 
 /// What happens to a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum BlockChange {
     /// It joined the chain, on the block told before.
@@ -122,7 +134,7 @@ pub enum BlockChange {
 ///
 /// Confirmations alone are no change. It ends, with the reason `ended`, once the order is final, or can never be: the
 /// block at its last height is final without it.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct SubscribeTransaction;
 
 impl Subscription for SubscribeTransaction {
@@ -131,6 +143,9 @@ impl Subscription for SubscribeTransaction {
         notification: "transaction",
         unsubscribe: "unsubscribeTransaction",
     };
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] =
+        &[RpcReason::NotFound, RpcReason::Storage, RpcReason::SlowReader, RpcReason::Ended];
     type Params = GetTransactionParams;
     type Item = Status;
 }
@@ -138,7 +153,7 @@ impl Subscription for SubscribeTransaction {
 /// `subscribeAvailability {images}`: what `isAvailable` says of each image now, and again whenever it says otherwise.
 ///
 /// A new tip alone is no change.
-#[derive(Debug)]
+#[derive(Debug, JsonSchema)]
 pub struct SubscribeAvailability;
 
 impl Subscription for SubscribeAvailability {
@@ -147,15 +162,18 @@ impl Subscription for SubscribeAvailability {
         notification: "availability",
         unsubscribe: "unsubscribeAvailability",
     };
+    const SCOPE: Scope = Scope::Read;
+    const ERRORS: &'static [RpcReason] = &[RpcReason::Malformed, RpcReason::Storage, RpcReason::SlowReader];
     type Params = SubscribeAvailabilityParams;
     type Item = Availability;
 }
 
 /// The params of `subscribeAvailability`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubscribeAvailabilityParams {
-    /// The images.
+    /// The images, one to 256.
+    #[schemars(with = "Vec<ImageId>", length(min = 1, max = MAX_WATCHED_IMAGES))]
     pub images: ImageList,
 }
 
@@ -188,7 +206,7 @@ impl From<ImageList> for Vec<ImageId> {
 pub type SubscriptionNumber = Bounded<0, MAX_SAFE_INTEGER>;
 
 /// The params of every method that ends a subscription. It answers whether there was one to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UnsubscribeParams {
     /// Which, as the call that began it answered.

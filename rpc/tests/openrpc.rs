@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use printsy_rpc::market::{Availability, IsAvailable};
 use printsy_rpc::openrpc::{PROTOCOL_ERRORS, about, describe, document};
-use printsy_rpc::registry::{MethodInfo, SubscriptionInfo};
-use printsy_rpc::{METHODS, RpcReason};
+use printsy_rpc::registry::{FEEDS, MethodInfo, SubscriptionInfo};
+use printsy_rpc::{METHODS, RpcReason, SUBSCRIPTIONS};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
@@ -27,7 +27,9 @@ fn every_method_is_described_once_and_in_order() {
     let document = document();
     let described: Vec<&str> =
         methods(&document).iter().map(|method| method["name"].as_str().unwrap()).collect();
-    assert_eq!(described, METHODS.map(|method| method.name));
+    let listed: Vec<&str> = METHODS.iter().chain(&FEEDS).map(|method| method.name).collect();
+    assert_eq!(described, listed);
+    assert_eq!(FEEDS.map(|feed| feed.name), SUBSCRIPTIONS.map(|names| names.subscribe));
     let distinct: BTreeSet<&str> = described.iter().copied().collect();
     assert_eq!(distinct.len(), described.len());
 }
@@ -35,7 +37,7 @@ fn every_method_is_described_once_and_in_order() {
 #[test]
 fn everything_has_a_sentence() {
     let document = document();
-    for (described, info) in methods(&document).iter().zip(&METHODS) {
+    for (described, info) in methods(&document).iter().zip(METHODS.iter().chain(&FEEDS)) {
         let (summary, _) = about(info);
         assert!(summary.starts_with(&format!("`{}", info.name)), "{}: {summary}", info.name);
         assert_eq!(described["summary"], summary);
@@ -133,7 +135,7 @@ fn where_one_of_several_must_be_given_it_says_so() {
 #[test]
 fn errors_are_those_of_the_method_those_of_any_and_the_protocol_s() {
     let document = document();
-    for (described, info) in methods(&document).iter().zip(&METHODS) {
+    for (described, info) in methods(&document).iter().zip(METHODS.iter().chain(&FEEDS)) {
         let codes: Vec<i64> =
             described["errors"].as_array().unwrap().iter().map(|e| e["code"].as_i64().unwrap()).collect();
         for reason in info.errors.iter().chain(&[RpcReason::Unauthorized, RpcReason::RateLimited]) {
@@ -153,7 +155,7 @@ fn errors_are_those_of_the_method_those_of_any_and_the_protocol_s() {
         assert_eq!(reasons.len(), count, "{}: a reason stands there twice", info.name);
     }
     let everywhere: BTreeSet<&str> =
-        METHODS.iter().flat_map(|info| info.errors).map(|reason| reason.name()).collect();
+        METHODS.iter().chain(&FEEDS).flat_map(|info| info.errors).map(|reason| reason.name()).collect();
     for reason in RpcReason::ALL {
         let is_common = matches!(reason, RpcReason::Unauthorized | RpcReason::RateLimited);
         assert!(is_common || everywhere.contains(reason.name()), "no method answers {reason}");

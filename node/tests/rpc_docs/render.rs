@@ -8,8 +8,8 @@ use printsy_rpc::{RpcReason, registry};
 use schemars::JsonSchema;
 use serde_json::{Map, Value};
 
-/// A call and its answer, by the name of the method.
-pub type Examples = BTreeMap<String, (Value, Value)>;
+/// A call, its answer, and of a subscription the first of what it tells, by the name of the method.
+pub type Examples = BTreeMap<String, (Value, Vec<Value>)>;
 
 const HEAD: &str = "\
 # The JSON-RPC of a node
@@ -18,7 +18,7 @@ This page is written by `scripts/rpc-docs` from the code and from calls that wer
 out of date. The same, for programs, is what `rpc.discover` answers.
 
 JSON-RPC 2.0 on one port (`rpc.listen`, by default 127.0.0.1:8645): by HTTP POST to `/` with the content type
-`application/json`, one call or a batch of at most 100, and by WebSocket on the same path. Each method is asked by name
+`application/json`, one call or a batch of at most 100, and by WebSocket on the same path. Subscriptions are begun on a WebSocket alone. Each method is asked by name
 (`{\"image\": 25}`) or by position (`[25]`), in the order in which its params stand here. Params that may be left out may be
 null. Unknown params and more positions than there are params are errors.
 
@@ -91,8 +91,11 @@ fn section(method: &Value, examples: &Examples) -> String {
     if !own.is_empty() {
         write!(out, "\nErrors of its own: {}.\n", own.join(", ")).unwrap();
     }
-    let (request, answer) = examples.get(name).unwrap_or_else(|| panic!("no call of {name} was made"));
-    write!(out, "\n```json\n{request}\n```\n\n```json\n{}\n```\n", pretty(answer)).unwrap();
+    let (request, answers) = examples.get(name).unwrap_or_else(|| panic!("no call of {name} was made"));
+    write!(out, "\n```json\n{request}\n```\n").unwrap();
+    for answer in answers {
+        write!(out, "\n```json\n{}\n```\n", pretty(answer)).unwrap();
+    }
     out
 }
 

@@ -28,6 +28,7 @@ use printsy_rpc::{ErrorData, RpcError, RpcReason, Subscription, parse_params_of}
 use serde_json::value::to_raw_value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::access::Visitor;
 use super::context::{Context, stopped};
 use super::errors;
 use super::gate::SessionPlaces;
@@ -81,6 +82,8 @@ async fn run<S: Serve>(
 ) -> End {
     let metrics = context.node.metrics().clone();
     let begin = async {
+        let visitor = extensions.get::<Visitor>().copied().unwrap_or_else(Visitor::within);
+        context.access.admit(&visitor, S::SCOPE)?;
         let places = Places::take(&context, extensions)?;
         let read = parse_params_of(S::NAMES.subscribe, params.as_str())?;
         drop(params);
