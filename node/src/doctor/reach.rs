@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Whether the ports are free, or used by the node that runs on the datadir.
 pub(super) fn ports(config: &Config, is_running: bool) -> Vec<Finding> {
     const CHECK: &str = "ports";
-    let rpc = config.rpc_listen;
+    let rpc = config.rpc.listen;
     let mut findings = vec![port(CHECK, "JSON-RPC", &rpc.to_string(), is_running, "--rpc-listen")];
     if !rpc.ip().is_loopback() {
         findings.push(Finding::warn(

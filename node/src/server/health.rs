@@ -161,7 +161,7 @@ fn key(context: &Context) -> Check {
         0 => "no block by this node's mining key was made elsewhere".to_owned(),
         count => format!("{count} blocks by this node's mining key were made elsewhere: see the log"),
     };
-    Check { name: "miningKey", ok: true, detail }
+    Check { name: "miningKey", ok: true, detail, threshold: "none: it is told, and logged".to_owned() }
 }
 
 fn peers(context: &Context) -> Check {

@@ -219,7 +219,7 @@ impl Command {
                 account.is_none()
             }
             Self::Node(NodeCommand::History { account, image, .. }) => account.is_none() && image.is_none(),
-            Self::Keys(_) | Self::Orders | Self::Node(_) => false,
+            Self::Keys(_) | Self::Orders | Self::Verify(_) | Self::Node(_) => false,
         }
     }
 }
