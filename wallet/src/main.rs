@@ -90,7 +90,14 @@ fn write_error(error: &anyhow::Error, json: bool) {
     };
     let message = refusal.map_or_else(|| format!("{error:#}"), tell::refusal);
     if json {
-        let object = refusal.map_or_else(|| json!({ "message": message }), |refusal| json!(refusal));
+        let object = match (refusal, error.downcast_ref::<MayBeUnderWay>()) {
+            (Some(refusal), _) => json!(refusal),
+            // With its id, which a script has nowhere else from.
+            (None, Some(MayBeUnderWay { txid, expires_at })) => {
+                json!({ "message": message, "txId": txid.to_string(), "expiresAt": expires_at })
+            }
+            (None, None) => json!({ "message": message }),
+        };
         eprintln!("{}", json!({ "error": object }));
     } else {
         eprintln!("printsy: {}", tell::plain(&message));

@@ -1,6 +1,6 @@
 //! The commands: each is a question or an order, and its answer.
 //!
-//! Every command ends in an [`Answer`](crate::answer::Answer); writing it out, and the exit code, is the program's.
+//! Every command ends in an [`Answer`]; writing it out, and the exit code, is the program's.
 //! Only `watch` writes as it goes.
 
 use anyhow::{Context, Result, ensure};

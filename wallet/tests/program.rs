@@ -289,6 +289,7 @@ async fn an_order_that_no_block_took_in_time_is_neither_bought_nor_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_without_an_answer_is_kept_named_and_sent_again_as_it_was() {
     let (node, home) = (fake_node("dev-test").await, tempfile::tempdir().unwrap());
+    let elsewhere = tempfile::tempdir().unwrap();
     // An answer of another form, as from a node of another version: the order may well have been taken.
     let (code, out, err) = printsy(&node.url, home.path(), &format!("buy {BABEL} --key dev:alice")).await;
     assert_eq!((code, out.as_str()), (3, ""));
@@ -297,6 +298,14 @@ async fn an_order_without_an_answer_is_kept_named_and_sent_again_as_it_was() {
         "order {txid} may be under way: it may happen until block 126 is final, so never order again"
     );
     assert!(err.lines().last().unwrap().contains(&expected), "{err}");
+
+    let line = format!("buy {BABEL} --key dev:bob --json");
+    let (code, out, err) = printsy(&node.url, elsewhere.path(), &line).await;
+    let error: serde_json::Value = serde_json::from_str(&err).unwrap();
+    assert_eq!((code, out.as_str(), &error["error"]["expiresAt"]), (3, "", &126.into()));
+    let (_, kept, _) = printsy(&node.url, elsewhere.path(), "orders --json").await;
+    let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    assert_eq!(error["error"]["txId"], kept[0]["txId"]);
 
     // The node does not know it, the wallet does.
     let (code, out, err) = printsy(&node.url, home.path(), &format!("status {txid}")).await;

@@ -4,8 +4,8 @@
 //! text: [`plain`] takes from it what could move a terminal's cursor.
 //!
 //! - this file: availability, orders and their statuses, accounts, the chain, refusals
-//! - [`deeds`]: what an action does, in the imperative and in the past
-//! - [`lists`]: holdings, history, owners, reviews, miners
+//! - `deeds`: what an action does, in the imperative and in the past
+//! - `lists`: holdings, history, owners, reviews, miners
 
 mod deeds;
 mod lists;
