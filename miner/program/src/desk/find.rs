@@ -17,7 +17,7 @@ pub(super) enum Stage {
     /// To be handed in, from this time on (ms since 1970).
     Ready { at: u64 },
     /// A node has been asked.
-    InFlight,
+    InFlight { to: NodeIndex },
     /// A node keeps it, and is waited for until then.
     Held { until: u64 },
 }
@@ -101,13 +101,13 @@ impl Find {
     pub(super) fn is_past(&self, tip: &Hash, tip_height: u64) -> bool {
         let height = self.work.header().height;
         let is_beaten = tip_height > height || (tip_height == height && *tip < self.id);
-        is_beaten && !matches!(self.stage, Stage::InFlight)
+        is_beaten && !matches!(self.stage, Stage::InFlight { .. })
     }
 
     /// Whether it is over by the time alone.
     pub(super) fn is_over(&self, now: u64, max_age_ms: u64) -> bool {
         match self.stage {
-            Stage::InFlight => false,
+            Stage::InFlight { .. } => false,
             Stage::Held { until } => now >= until,
             Stage::Slot | Stage::Ready { .. } => now >= self.found_at.saturating_add(max_age_ms),
         }
@@ -132,7 +132,7 @@ impl Find {
         match self.stage {
             Stage::Slot => Some(self.work.not_before()),
             Stage::Ready { at } => Some(at),
-            Stage::InFlight => None,
+            Stage::InFlight { .. } => None,
             Stage::Held { until } => Some(until),
         }
     }

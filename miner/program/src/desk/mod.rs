@@ -105,6 +105,10 @@ impl Desk {
                 if self.is_current(node) {
                     self.lost_at.get_or_insert(now);
                 }
+                // No answer comes from there; another node may give one.
+                for find in self.finds.iter_mut().filter(|find| find.stage == Stage::InFlight { to: node }) {
+                    find.stage = Stage::Ready { at: 0 };
+                }
             }
             Event::Idle(node) => {
                 if self.is_current(node) {
@@ -142,7 +146,7 @@ impl Desk {
     #[must_use]
     pub fn is_handing_in(&self) -> bool {
         self.finds.iter().any(|find| match find.stage {
-            Stage::InFlight => true,
+            Stage::InFlight { .. } => true,
             Stage::Slot | Stage::Ready { .. } => find.to_whom(&self.joined).is_some(),
             Stage::Held { .. } => false,
         })
@@ -189,7 +193,7 @@ impl Desk {
         let tip_height = work.header().height.saturating_sub(1);
         let finds = std::mem::take(&mut self.finds);
         for find in finds {
-            if find.id == tip && !matches!(find.stage, Stage::InFlight) {
+            if find.id == tip && !matches!(find.stage, Stage::InFlight { .. }) {
                 self.accepted(&find, now);
                 effects.push(find.tell(What::Accepted));
             } else if find.is_past(&tip, tip_height) {
@@ -334,7 +338,7 @@ impl Desk {
             }
             let is_due = matches!(find.stage, Stage::Ready { at } if self.is_stopping || now >= at);
             if let Some(node) = find.to_whom(&self.joined).filter(|_| is_due) {
-                find.stage = Stage::InFlight;
+                find.stage = Stage::InFlight { to: node };
                 find.tries += 1;
                 effects.push(Effect::Submit { node, find: find.id, params: find.params(node) });
             }

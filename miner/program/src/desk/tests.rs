@@ -247,6 +247,21 @@ fn an_empty_block_goes_whole_to_whoever_is_there() {
 }
 
 #[test]
+fn what_is_on_its_way_to_a_node_that_is_lost_is_handed_in_elsewhere_at_once() {
+    let mut play = Play::new(2);
+    play.event(Event::Work(0, work(1, 0)));
+    let find = play.find();
+    assert_eq!(play.submits.first().map(|submit| submit.0), Some(0));
+    play.event(Event::Lost(0));
+    assert_eq!(play.submits.first().map(|submit| (submit.0, submit.1)), Some((1, find)));
+    // The first node had it after all, and had told the second.
+    play.judged(find, submission(Verdict::Duplicate));
+    assert_eq!(play.told.last(), Some(&What::Accepted));
+    play.judged(find, Outcome::NotNow("too late".to_owned()));
+    assert!(play.submits.is_empty());
+}
+
+#[test]
 fn a_forgotten_template_costs_the_block_only_if_the_miner_does_not_have_it_all() {
     for (body, is_lost) in [(0, false), (1, true)] {
         let mut play = Play::new(1);
