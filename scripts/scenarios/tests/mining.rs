@@ -62,7 +62,8 @@ impl Play {
             node.start().await?;
             nodes.push(node);
         }
-        Ok(Self { nodes, wallet: Wallet::new(&program("printsy")), _folder: folder })
+        let wallet = Wallet::new(&program("printsy"), folder.path());
+        Ok(Self { nodes, wallet, _folder: folder })
     }
 
     fn miner(&self, key: &str, nodes: &[&str]) -> Result<ExternalMiner> {

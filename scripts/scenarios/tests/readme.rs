@@ -225,11 +225,9 @@ fn the_first_block_is_mined_as_the_manual_says() {
         words.into_iter().map(place).collect()
     };
     // The operator's node, which mines itself: so there is somebody to confirm the registration.
-    let operator = format!(
-        "run --genesis genesis.json --datadir operator --listen /ip4/127.0.0.1/tcp/7645 --rpc-listen \
-         127.0.0.1:8645 --mine --miner-key dev:miner-1 --threads 1"
-    );
-    let node = Daemon::start("printsyd", &elsewhere(words(&operator)), home.path());
+    let operator = "run --genesis genesis.json --datadir operator --listen /ip4/127.0.0.1/tcp/7645 --rpc-listen \
+                    127.0.0.1:8645 --mine --miner-key dev:miner-1 --threads 1";
+    let node = Daemon::start("printsyd", &elsewhere(words(operator)), home.path());
     node.wait_for("ready");
     let mut miners = calls(MINING, "The first block", "printsy-miner").into_iter().map(elsewhere);
     let self_test = miners.next().unwrap();
