@@ -26,7 +26,7 @@ impl Random {
     }
 
     pub fn one_in(&mut self, n: u64) -> bool {
-        self.next() % n == 0
+        self.next().is_multiple_of(n)
     }
 }
 
@@ -40,7 +40,11 @@ pub struct Seeds {
 pub fn body(random: &mut Random, seeds: &Seeds) -> String {
     match random.index(20) {
         0 => bytes(random),
-        1 => bent_text(random, &call(random.next(), random, seeds).to_string()),
+        1 => {
+            let id = random.next();
+            let text = call(id, random, seeds).to_string();
+            bent_text(random, &text)
+        }
         2 | 3 => {
             let count = random.index(6);
             let calls: Vec<Value> =
