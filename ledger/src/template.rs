@@ -40,6 +40,8 @@ pub(crate) struct TemplateBuilder {
     included: HashSet<Hash>,
     per_sender: HashMap<PublicKey, u32>,
     bytes: usize,
+    /// Whether it has grown since it was last asked.
+    has_grown: bool,
 }
 
 impl TemplateBuilder {
@@ -55,6 +57,7 @@ impl TemplateBuilder {
             included: HashSet::new(),
             per_sender: HashMap::new(),
             bytes: EMPTY_BLOCK_BYTES,
+            has_grown: false,
         }
     }
 
@@ -63,7 +66,13 @@ impl TemplateBuilder {
         self.parent_id
     }
 
-    /// Appends what the mempool has and the body has room for, and says how many orders that were.
+    /// Whether it has grown since this was last asked.
+    pub(crate) fn take_grown(&mut self) -> bool {
+        std::mem::take(&mut self.has_grown)
+    }
+
+    /// Appends what the mempool has and the body has room for, at most `limit` orders, and says how many that were: as
+    /// many as the limit where there may be more.
     ///
     /// # Errors
     /// Where the state cannot be read; the builder is then of no more use.
@@ -72,11 +81,15 @@ impl TemplateBuilder {
         params: &Params,
         view: &impl StateView,
         mempool: &Mempool,
-    ) -> Result<u64, ViewError> {
+        limit: usize,
+    ) -> Result<usize, ViewError> {
         let height = self.parent.height + 1;
         let mut step = Overlay::new();
         let before = self.transactions.len();
         for tx in mempool.iter() {
+            if self.transactions.len() - before >= limit {
+                break;
+            }
             if self.included.contains(&tx.txid()) || !self.has_room(params, tx) {
                 continue;
             }
@@ -91,7 +104,7 @@ impl TemplateBuilder {
         let step = step.into_diff();
         self.tree = step.apply_to(&self.tree);
         self.overlay.extend(step);
-        Ok((self.transactions.len() - before) as u64)
+        Ok(self.transactions.len() - before)
     }
 
     /// B1 and B5, with some room kept for registrars, whose actions come last.
@@ -107,6 +120,7 @@ impl TemplateBuilder {
     }
 
     fn include(&mut self, tx: &CheckedTransaction) {
+        self.has_grown = true;
         self.included.insert(tx.txid());
         self.bytes += tx.bytes().len();
         *self.per_sender.entry(*tx.sender()).or_default() += 1;

@@ -2,21 +2,26 @@
 //!
 //! [`Ledger::empty_template`] is there at once on a new tip, [`Ledger::template`] holds all that the mempool has and
 //! fits. What goes out was judged by the functions that judge blocks, on the parent's state: header rules by the header
-//! tree, B1 and B2 by consensus' check of bodies, B3 to B6 and every S rule by its execution of a whole block.
+//! tree, B1 and B2 by consensus' check of bodies, B3 to B5 and the S rules by those of its execution.
 //!
 //! # Correctness
-//! The whole body is executed anew when it has grown. A template for another miner on the same body differs by its
-//! header and one leaf of the state; its miner and its header are verified each time. A template that fails is a
-//! mistake of this program: it is said, thrown away with its builder, and the empty one goes out instead.
+//! A body is executed once, order by order, each at its place on what those before it left: what a block's verification
+//! does. It grows by new orders alone, in steps that leave the ledger's thread its time ([`Ledger::grow_template`]). As
+//! long as it is small, the whole is executed anew as one block, state root and all, when it has grown. A template that
+//! fails is a mistake of this program: it is said, thrown away with its builder, and the empty one goes out instead.
 
 use printsy_consensus::{
     BlockCheckError, BlockError, HeaderError, PublicKey, check_body, verify_and_apply_body, verify_miner,
+    verify_per_sender,
 };
 
 use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::state::LedgerView;
 use crate::template::{Template, TemplateBuilder};
+
+/// Up to how many orders a body that has grown is executed anew as one block: some ten milliseconds.
+const MAX_ANEW: usize = 256;
 
 /// Why no template can be made.
 #[derive(Debug, thiserror::Error)]
@@ -60,29 +65,49 @@ impl Ledger {
     /// # Errors
     /// [`TemplateError`].
     pub fn template(&mut self, miner: PublicKey, now: u64) -> Result<Template, TemplateError> {
-        let recent = self.verify_next_miner(&miner)?;
-        let mut builder = self.present_builder();
-        let view = LedgerView { state: &self.state, index: &self.index };
-        let params = self.genesis.params();
-        let added = builder.extend(params, &view, &self.mempool).map_err(LedgerError::View)?;
-        let template = builder.template(params, &view, miner, now);
-        let verified =
-            if added > 0 { self.verify_whole(&template, &recent) } else { self.verify_header(&template) };
-        self.hand_out(builder, template, verified, added, now)
+        self.verify_next_miner(&miner)?;
+        self.grow_template(usize::MAX)?;
+        self.present_template(miner, now)
     }
 
-    /// The template for `miner` at `now` (ms), with what was put into one on this tip before: at once, but not all that
-    /// the mempool may have by now.
+    /// Whether this miner may make the next block.
+    ///
+    /// # Errors
+    /// B3 or B4; the ledger's own trouble.
+    pub fn may_make_next(&self, miner: &PublicKey) -> Result<(), TemplateError> {
+        self.verify_next_miner(miner).map(drop)
+    }
+
+    /// Puts what the mempool has and fits into the body that templates on this tip share, at most `limit` orders; whether
+    /// there may be more.
+    ///
+    /// # Errors
+    /// Where the state cannot be read.
+    pub fn grow_template(&mut self, limit: usize) -> Result<bool, LedgerError> {
+        let mut builder = self.present_builder();
+        let view = LedgerView { state: &self.state, index: &self.index };
+        let added = builder.extend(self.genesis.params(), &view, &self.mempool, limit)?;
+        self.templated_orders += u64::try_from(added).unwrap_or(u64::MAX);
+        self.template = Some(builder);
+        Ok(added >= limit)
+    }
+
+    /// The template for `miner` at `now` (ms), with what was put into the body on this tip before: at once, but not all
+    /// that the mempool may have by now.
     ///
     /// # Errors
     /// [`TemplateError`].
     pub fn present_template(&mut self, miner: PublicKey, now: u64) -> Result<Template, TemplateError> {
-        self.verify_next_miner(&miner)?;
-        let builder = self.present_builder();
+        let recent = self.verify_next_miner(&miner)?;
+        let mut builder = self.present_builder();
         let view = LedgerView { state: &self.state, index: &self.index };
         let template = builder.template(self.genesis.params(), &view, miner, now);
-        let verified = self.verify_header(&template);
-        self.hand_out(builder, template, verified, 0, now)
+        let verified = if builder.take_grown() {
+            self.verify(&template, &recent)
+        } else {
+            self.verify_header(&template)
+        };
+        self.hand_out(builder, template, verified, now)
     }
 
     /// The template for `miner` at `now` (ms) that holds nothing: at once on a new tip.
@@ -93,7 +118,7 @@ impl Ledger {
         let recent = self.verify_next_miner(&miner)?;
         let view = LedgerView { state: &self.state, index: &self.index };
         let template = self.new_builder().template(self.genesis.params(), &view, miner, now);
-        self.verify_whole(&template, &recent)?;
+        self.verify(&template, &recent)?;
         Ok(template)
     }
 
@@ -114,12 +139,10 @@ impl Ledger {
         builder: TemplateBuilder,
         template: Template,
         verified: Result<(), TemplateError>,
-        added: u64,
         now: u64,
     ) -> Result<Template, TemplateError> {
         match verified {
             Ok(()) => {
-                self.templated_orders += added;
                 self.template = Some(builder);
                 Ok(template)
             }
@@ -161,20 +184,24 @@ impl Ledger {
     }
 
     /// Every rule that a block on this tip must keep, but those of its work and its signature, and H7, which is kept
-    /// by when it is submitted.
-    fn verify_whole(&self, template: &Template, recent: &[PublicKey]) -> Result<(), TemplateError> {
+    /// by when it is submitted. The S rules and the state root were kept as the body grew; where it is small they are
+    /// held against it once more.
+    fn verify(&self, template: &Template, recent: &[PublicKey]) -> Result<(), TemplateError> {
         self.verify_header(template)?;
         let (params, header) = (self.genesis.params(), &template.header);
-        check_body(params, header, &template.transactions).map_err(TemplateFault::Body)?;
-        let view = LedgerView { state: &self.state, index: &self.index };
-        let tree = &self.state.tree;
-        match verify_and_apply_body(params, &view, tree, recent, header, &template.transactions) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(match LedgerError::from_view(&error) {
-                Some(own) => own.into(),
-                None => TemplateFault::Block(error).into(),
-            }),
-        }
+        let transactions = &template.transactions;
+        check_body(params, header, transactions).map_err(TemplateFault::Body)?;
+        let whole = if transactions.len() > MAX_ANEW {
+            verify_per_sender(params, transactions)
+        } else {
+            let view = LedgerView { state: &self.state, index: &self.index };
+            let tree = &self.state.tree;
+            verify_and_apply_body(params, &view, tree, recent, header, transactions).map(drop)
+        };
+        whole.map_err(|error| match LedgerError::from_view(&error) {
+            Some(own) => own.into(),
+            None => TemplateFault::Block(error).into(),
+        })
     }
 
     /// H2, H3, H4 and H6.

@@ -98,6 +98,38 @@ fn the_first_template_of_a_tip_holds_nothing_and_the_present_one_what_was_put_in
 }
 
 #[test]
+fn a_body_that_grows_in_steps_is_the_same_and_large_ones_are_valid_too() {
+    let genesis = genesis_with(|_| {});
+    let mut world = World::new(&genesis);
+    let mut node = Node::new(&genesis);
+    let mut orders = Vec::new();
+    for image in 0..600u64 {
+        orders.push(order(
+            &genesis,
+            1,
+            if image % 2 == 0 { "alice" } else { "bob" },
+            purchase(&[(image, 1)], 0),
+        ));
+        node.admit(&orders[orders.len() - 1]).unwrap();
+    }
+    for expected in [250, 500, 600] {
+        let is_more = node.ledger.grow_template(250).unwrap();
+        assert_eq!(is_more, expected < 600);
+        let present = node.ledger.present_template(public("miner-1"), 0).unwrap();
+        assert_eq!(
+            ids(&present),
+            orders[..expected].iter().map(CheckedTransaction::txid).collect::<Vec<_>>()
+        );
+        let block = seal(&genesis, present.header, "miner-1", &present.transactions);
+        assert!(world.verdict(&block).is_none());
+    }
+    let block = node.mine(&mut world, "miner-2");
+    assert_eq!(block.transactions().len(), 600);
+    assert!(node.give(&block).refused.is_empty());
+    assert_eq!(node.ledger.template_faults(), 0);
+}
+
+#[test]
 fn a_template_grows_with_the_mempool_and_serves_every_miner() {
     let genesis = genesis_with(|_| {});
     let mut world = World::new(&genesis);

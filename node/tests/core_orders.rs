@@ -6,11 +6,13 @@ mod core_support;
 use std::sync::Arc;
 
 use core_support::{
-    Rig, World, asked, at_genesis, genesis_with, is_pending, order, published, purchase, verdicts,
+    Rig, World, asked, at_genesis, genesis_with, is_pending, order, public, published, purchase, verdicts,
 };
 use printsy_consensus::{CheckedTransaction, Genesis, Rule};
 use printsy_ledger::Admitted;
-use printsy_node::core::{Effect, Event, OrderRefusal, OrderSource, OrdersFailure, Room, TemplateRefusal};
+use printsy_node::core::{
+    Effect, Event, OrderRefusal, OrderSource, OrdersFailure, Room, TemplateBody, TemplateRefusal, Ticket,
+};
 use printsy_p2p::{PeerKey, Verdict};
 
 /// A network of three copies an image.
@@ -172,4 +174,37 @@ fn what_peers_have_pending_is_asked_for_again_when_there_is_room_again() {
     assert!(asked(&rig.give(room(1)), is_pending).is_empty());
     assert_eq!(asked(&rig.give(room(2_000)), is_pending), [1]);
     assert!(asked(&rig.give(room(3_000)), is_pending).is_empty());
+}
+
+#[test]
+fn a_body_grows_in_steps_and_other_events_get_their_turn_between_them() {
+    let genesis = genesis_with(|_| {});
+    let mut rig = Rig::new(&genesis);
+    for image in 0..1_200u64 {
+        let buyer = format!("buyer {}", image % 3);
+        let order = order(&genesis, 1, &buyer, purchase(&[(image, 1)], 0));
+        rig.buy(&order).0.unwrap();
+    }
+    let ask = |rig: &mut Rig, ticket: u64, body: TemplateBody| {
+        rig.give(Event::Template { ticket: Ticket(ticket), miner: public("miner-1"), body })
+    };
+    let answered = |effects: &[Effect]| -> Vec<(u64, usize)> {
+        let answers = effects.iter().filter_map(|effect| match effect {
+            Effect::TemplateAnswer(ticket, Ok((_, template))) => {
+                Some((ticket.0, template.transactions.len()))
+            }
+            _ => None,
+        });
+        answers.collect()
+    };
+    assert!(answered(&ask(&mut rig, 1, TemplateBody::Paced)).is_empty(), "the first step is not the last");
+    assert!(rig.core.is_growing());
+    // The first template of a tip does not wait for it; who asks meanwhile is answered with the others.
+    assert_eq!(answered(&ask(&mut rig, 2, TemplateBody::Empty)), [(2, 0)]);
+    assert_eq!(answered(&ask(&mut rig, 3, TemplateBody::Paced)), [(1, 1_200), (3, 1_200)]);
+    assert!(!rig.core.is_growing());
+    rig.wait(2_000);
+    let late = order(&genesis, 1, "alice", purchase(&[(2_000, 1)], 0));
+    rig.buy(&late).0.unwrap();
+    assert_eq!(answered(&ask(&mut rig, 4, TemplateBody::Paced)), [(4, 1_201)], "one step is enough");
 }

@@ -88,6 +88,8 @@ pub enum PeerAnswer {
 pub enum Event {
     /// Time passed.
     Tick,
+    /// Nothing else happened while the body of templates grows: it goes on.
+    Grow,
     /// A look at the datadir's file system.
     Room(Room),
     /// The node stops: nothing after this is looked at.

@@ -46,7 +46,7 @@ use foreign::Watch;
 use peers::Peers;
 use room::Guard;
 use sync::{Progress, Requests};
-use templates::Pace;
+use templates::{Growing, Pace};
 
 use crate::metrics::Metrics;
 
@@ -67,6 +67,7 @@ pub struct Core {
     progress: Progress,
     guard: Guard,
     pace: Pace,
+    growing: Growing,
     watch: Option<Watch>,
     /// The alarms that stood after the last event.
     alarms: Alarms,
@@ -93,6 +94,7 @@ impl Core {
             progress: Progress::default(),
             guard: Guard::default(),
             pace: Pace::default(),
+            growing: Growing::default(),
             watch: None,
             alarms: Alarms::default(),
             strangers: BTreeSet::new(),
@@ -117,8 +119,10 @@ impl Core {
     /// This node's own trouble: it must stop. Nothing that was answered is lost.
     pub fn handle(&mut self, event: Event, now: u64) -> Result<Vec<Effect>, LedgerError> {
         self.now = now;
+        let was_growing = self.is_growing();
         match event {
             Event::Tick => self.tick()?,
+            Event::Grow => {}
             Event::Room(room) => self.take_room(room),
             Event::Stop => {}
             Event::Orders { source, orders } => self.take_orders(source, orders),
@@ -132,6 +136,9 @@ impl Core {
             Event::Disconnected { peer } => self.lose(peer),
             Event::PeerStatus { peer, status } => self.hear_status(peer, &status),
             Event::Answer { peer, request, answer } => self.take_answer(peer, request, answer)?,
+        }
+        if was_growing {
+            self.grow()?;
         }
         self.observe();
         Ok(std::mem::take(&mut self.effects))

@@ -1,11 +1,12 @@
 //! Templates: work for miners, from the ledger, at a pace that leaves the core its time.
 //!
-//! An order is put into a template once, and the whole body is then verified like a block: that costs the more the
-//! fuller it is, and anybody may ask. So the body of one tip grows as fast as it is asked for a few times, and then at
-//! most once a second, whoever asks; in between, miners are given what it holds.
+//! An order is put into the body of a tip's templates once. Anybody may ask, and each template costs the more the fuller
+//! it is: so the body of one tip grows as fast as it is asked for a few times, and then at most once a second, whoever
+//! asks; in between, miners are given what it holds. And it grows in steps: a full block takes most of a second, and other
+//! events, a new block above all, get their turn after each step. Whoever asked is answered when the body has grown.
 
 use printsy_consensus::{Hash, PublicKey};
-use printsy_ledger::{LedgerError, TemplateError};
+use printsy_ledger::{LedgerError, Template, TemplateError};
 
 use super::Core;
 use super::event::{Effect, TemplateAnswer, TemplateBody, TemplateRefusal, Ticket};
@@ -14,6 +15,17 @@ use super::event::{Effect, TemplateAnswer, TemplateBody, TemplateRefusal, Ticket
 const MAX_GROWTHS_AT_ONCE: u32 = 4;
 /// How long after one growth the next may come then, ms.
 const GROW_AFTER_MS: u64 = 1_000;
+
+/// How many orders the body grows by in one step: some ten milliseconds.
+const STEP_ORDERS: usize = 512;
+
+/// Miners who wait while the body grows: those who asked, each with its caller.
+#[derive(Debug, Default)]
+pub(super) struct Growing {
+    waiting: Vec<(Ticket, PublicKey)>,
+    /// How many orders were put into templates when it began.
+    before: u64,
+}
 
 /// How often the body of a tip has grown.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,48 +51,88 @@ impl Pace {
 }
 
 impl Core {
-    /// A template for a miner.
+    /// A template for a miner, now or when the body has grown.
     pub(super) fn make_template(
         &mut self,
         ticket: Ticket,
         miner: PublicKey,
         body: TemplateBody,
     ) -> Result<(), LedgerError> {
-        let answer = self.template(miner, body)?;
-        self.effects.push(Effect::TemplateAnswer(ticket, answer));
+        if let Some(refusal) = self.no_template() {
+            self.effects.push(Effect::TemplateAnswer(ticket, Err(refusal)));
+            return Ok(());
+        }
+        let (tip, now) = (self.ledger.tip().id(), self.now);
+        let made = match body {
+            TemplateBody::Empty => self.ledger.empty_template(miner, now),
+            TemplateBody::Whole => self.ledger.template(miner, now),
+            TemplateBody::Paced if self.pace.may_grow(tip, now) => match self.ledger.may_make_next(&miner) {
+                Ok(()) => return self.begin_growth(ticket, miner),
+                Err(error) => Err(error),
+            },
+            TemplateBody::Paced => self.ledger.present_template(miner, now),
+        };
+        self.answer_miner(ticket, made)
+    }
+
+    fn no_template(&self) -> Option<TemplateRefusal> {
+        if self.sync_state().is_syncing() {
+            return Some(TemplateRefusal::Syncing);
+        }
+        self.low_room().map(|room| TemplateRefusal::Storage(room.to_string()))
+    }
+
+    /// Whether a body is growing: [`super::Event::Grow`] is then worth giving whenever nothing else happens.
+    #[must_use]
+    pub fn is_growing(&self) -> bool {
+        !self.growing.waiting.is_empty()
+    }
+
+    fn begin_growth(&mut self, ticket: Ticket, miner: PublicKey) -> Result<(), LedgerError> {
+        let is_first = !self.is_growing();
+        self.growing.waiting.push((ticket, miner));
+        if is_first {
+            self.growing.before = self.ledger.templated_orders();
+            self.grow()?;
+        }
         Ok(())
     }
 
-    fn template(&mut self, miner: PublicKey, body: TemplateBody) -> Result<TemplateAnswer, LedgerError> {
-        if self.sync_state().is_syncing() {
-            return Ok(Err(TemplateRefusal::Syncing));
+    /// One step of a growth; after the last, whoever waits for it is answered.
+    pub(super) fn grow(&mut self) -> Result<(), LedgerError> {
+        if !self.is_growing() || self.ledger.grow_template(STEP_ORDERS)? {
+            return Ok(());
         }
-        if let Some(room) = self.low_room() {
-            return Ok(Err(TemplateRefusal::Storage(room.to_string())));
+        if self.ledger.templated_orders() != self.growing.before {
+            self.pace.grew(self.ledger.tip().id(), self.now);
         }
-        let (tip, now) = (self.ledger.tip().id(), self.now);
-        let before = self.ledger.templated_orders();
-        let made = match body {
-            TemplateBody::Empty => self.ledger.empty_template(miner, now),
-            TemplateBody::Paced if !self.pace.may_grow(tip, now) => self.ledger.present_template(miner, now),
-            TemplateBody::Paced | TemplateBody::Whole => self.ledger.template(miner, now),
-        };
-        if self.ledger.templated_orders() != before {
-            self.pace.grew(tip, now);
+        for (ticket, miner) in std::mem::take(&mut self.growing.waiting) {
+            let made = self.ledger.present_template(miner, self.now);
+            self.answer_miner(ticket, made)?;
         }
-        match made {
+        Ok(())
+    }
+
+    fn answer_miner(
+        &mut self,
+        ticket: Ticket,
+        made: Result<Template, TemplateError>,
+    ) -> Result<(), LedgerError> {
+        let answer: TemplateAnswer = match made {
             Ok(template) => {
                 self.metrics.template(template.transactions.len());
-                Ok(Ok((template.header.id(), template)))
+                Ok((template.header.id(), template))
             }
-            Err(TemplateError::Miner(error)) => Ok(Err(TemplateRefusal::Miner(error))),
-            Err(TemplateError::Pause { error, height }) => Ok(Err(TemplateRefusal::Pause { error, height })),
+            Err(TemplateError::Miner(error)) => Err(TemplateRefusal::Miner(error)),
+            Err(TemplateError::Pause { error, height }) => Err(TemplateRefusal::Pause { error, height }),
             Err(TemplateError::Invalid(fault)) => {
                 tracing::error!(%fault, "the empty template breaks a rule");
-                Ok(Err(TemplateRefusal::Invalid))
+                Err(TemplateRefusal::Invalid)
             }
-            Err(TemplateError::Ledger(error)) => Err(error),
-        }
+            Err(TemplateError::Ledger(error)) => return Err(error),
+        };
+        self.effects.push(Effect::TemplateAnswer(ticket, answer));
+        Ok(())
     }
 }
 

@@ -84,7 +84,7 @@ fn run(
     node: &NodeHandle,
     on_conflict: OnConflict,
 ) -> Result<(), NodeError> {
-    while let Some(event) = events.blocking_recv().filter(|event| !matches!(event, Event::Stop)) {
+    while let Some(event) = next(&core, &mut events) {
         let effects = core.handle(event, node.clock().now())?;
         // What the effects would tell is kept nowhere.
         if let Some(lost) = node.lost_datadir() {
@@ -100,6 +100,20 @@ fn run(
         }
     }
     Ok(core.ledger().close().map_err(LedgerError::from)?)
+}
+
+/// The next event; `None` where the node stops.
+fn next(core: &Core, events: &mut mpsc::Receiver<Event>) -> Option<Event> {
+    let event = if core.is_growing() {
+        match events.try_recv() {
+            Ok(event) => Some(event),
+            Err(mpsc::error::TryRecvError::Empty) => Some(Event::Grow),
+            Err(mpsc::error::TryRecvError::Disconnected) => None,
+        }
+    } else {
+        events.blocking_recv()
+    };
+    event.filter(|event| !matches!(event, Event::Stop))
 }
 
 fn carry_out(node: &NodeHandle, effect: Effect) {

@@ -2,7 +2,7 @@
 //!
 //! A new tip cancels the search at once; the next is on that tip's first template, which holds nothing and is there at
 //! once, until the full one comes. A growing mempool renews the template at most once a second. While a better template
-//! is made the search goes on. A block found before its time (H7) is submitted when that comes.
+//! is made the search goes on. A block found before its slot (H6, H7) is submitted when that comes.
 
 mod search;
 
@@ -25,6 +25,8 @@ use search::{Ended, Search};
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// How often a block that waits for its time looks at the clock, which may be set meanwhile.
 const LOOK_AT_CLOCK_AFTER: Duration = Duration::from_millis(20);
+/// A block that waits longer than this for its slot is told of, ms.
+const TELL_FROM_MS: u64 = 2_000;
 
 /// When this node mines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,25 +196,39 @@ impl Driver {
         }
     }
 
-    /// Waits until peers take a block of this template's time (H7), or the tip is another, and it is too late anyway;
-    /// `None` where the node stops.
+    /// Waits until the block of this template has its slot, or the tip is another, and it is too late anyway; `None`
+    /// where the node stops.
     async fn wait_for_slot(&self, template: &Template) -> Option<()> {
-        let slot = template.header.time.saturating_sub(self.node.params().max_future_ms);
         let mut is_told = false;
-        while self.node.clock().now() < slot
-            && self.node.reader().snapshot().tip.id() == template.header.parent
-        {
-            if !is_told {
-                let height = template.header.height;
-                tracing::info!(height, slot, "block found, held until its time");
+        while self.node.reader().snapshot().tip.id() == template.header.parent {
+            let early = self.early_by(template);
+            if early == 0 {
+                break;
+            }
+            if early > TELL_FROM_MS && !is_told {
+                tracing::info!(height = template.header.height, early, "block found, held until its time");
                 is_told = true;
             }
             let mut stop = self.stop.clone();
             tokio::select! {
-                () = sleep(LOOK_AT_CLOCK_AFTER) => {}
+                () = sleep(Duration::from_millis(early).min(LOOK_AT_CLOCK_AFTER)) => {}
                 _ = stop.changed() => return None,
             }
         }
         Some(())
+    }
+
+    /// How much too early it is for a block of this template, ms.
+    ///
+    /// H7: peers take it from `max_future_ms` before its time on. H6: its time is the interval after its parent's, and
+    /// so should it come, or an easy network would run ahead of its clock faster than blocks travel. A clock that is
+    /// late does not hold it longer than the interval after this node saw the parent.
+    fn early_by(&self, template: &Template) -> u64 {
+        let (header, params, now) = (&template.header, self.node.params(), self.node.clock().now());
+        let until_taken = header.time.saturating_sub(params.max_future_ms).saturating_sub(now);
+        let since_parent = self.node.since_tip(&header.parent);
+        let until_slot = header.time.saturating_sub(now);
+        let at_most = params.min_interval_ms.saturating_sub(since_parent);
+        until_taken.max(until_slot.min(at_most))
     }
 }
