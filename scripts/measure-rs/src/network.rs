@@ -18,6 +18,8 @@ use crate::logs::{Log, Us, milliseconds};
 use crate::place::{Place, stop};
 use crate::table::Row;
 
+/// How many times the machine's rate is measured, of which the best counts.
+const CALIBRATIONS: usize = 5;
 /// How far the mean interval may be from its target, percent of it.
 const BAR_INTERVAL: f64 = 25.0;
 /// The deepest reorganisation.
@@ -30,7 +32,9 @@ const BAR_STALE: f64 = 0.5;
 /// # Errors
 /// If anything does not run as it should.
 pub async fn run(place: &Place, blocks: u64) -> Result<Vec<Row>> {
-    let rate = calibrate::measure(MINERS.len())?;
+    // What else the machine does in one half of a second must not make the work too little for all that follow.
+    let rates = (0..CALIBRATIONS).map(|_| calibrate::measure(MINERS.len())).collect::<Result<Vec<_>>>()?;
+    let rate = rates.into_iter().max_by_key(|rate| rate.per_second).context("it was measured")?;
     let genesis = calibrate::stamp(&place.genesis, now_ms(), &rate)?;
     let folder = Folder::temporary()?;
     let mine = |key| vec!["--mine", "--miner-key", key, "--threads", "1"];
