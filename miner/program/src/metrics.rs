@@ -117,9 +117,14 @@ impl Metrics {
     /// What is searched now: the height, and the node's place, from 0.
     pub fn searching(&self, now: Option<(u64, usize)>) {
         self.mining.set(u64::from(now.is_some()));
-        if let Some((height, node)) = now {
-            self.height.set(height);
-            self.node.set(i64::try_from(node).unwrap_or(i64::MAX));
+        match now {
+            Some((height, node)) => {
+                self.height.set(height);
+                self.node.set(i64::try_from(node).unwrap_or(i64::MAX));
+            }
+            None => {
+                self.node.set(-1);
+            }
         }
     }
 }

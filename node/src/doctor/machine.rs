@@ -42,7 +42,7 @@ pub(super) fn datadir(
         )];
     };
     let mut findings = vec![folder(path, &there, is_running), room(&there, min_free_bytes)];
-    if there == path {
+    if path.is_dir() {
         findings.push(speed(path, Duration::from_millis(interval_ms.unwrap_or(USUAL_INTERVAL_MS))));
     }
     findings
@@ -65,7 +65,10 @@ fn folder(path: &Path, there: &Path, is_running: bool) -> Finding {
             "run the node as the user whom the datadir belongs to",
         );
     }
-    if there != path && !path.is_dir() {
+    if path.exists() && !path.is_dir() {
+        return Finding::fail(CHECK, format!("{} is no folder", path.display()), "choose another --datadir");
+    }
+    if !path.is_dir() {
         return Finding::ok(CHECK, format!("{} is made at the first start", path.display()));
     }
     let mode = fs::metadata(path).map_or(0o700, |metadata| metadata.permissions().mode() & 0o777);

@@ -4,7 +4,7 @@
 //! acknowledges nothing of what waits there.
 
 use super::NodeHandle;
-use crate::core::{Alarms, Core, Room, SyncState};
+use crate::core::{Alarms, Core, MAX_INDEX_LAG_ROWS, Room, SyncState};
 use crate::guard::DatadirLost;
 
 /// Where the core stands.
@@ -39,6 +39,14 @@ impl NodeHandle {
     #[must_use]
     pub fn alarms(&self) -> Alarms {
         self.shared.state.lock().alarms
+    }
+
+    /// Whether an order that breaks no rule would be taken now, as far as memory tells.
+    #[must_use]
+    pub fn takes_orders(&self) -> bool {
+        let reader = self.reader();
+        let has_index = reader.index_failure().is_none() && reader.index_lag() <= MAX_INDEX_LAG_ROWS;
+        !self.sync_state().is_syncing() && self.low_room().is_none() && has_index
     }
 
     /// Shows where the core stands after an event.

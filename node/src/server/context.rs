@@ -37,7 +37,7 @@ pub(super) struct Context {
     pub(super) access: Arc<Access>,
     pub(super) logs: Option<LogControl>,
     /// Places for proofs that are being made.
-    pub(super) proofs: Semaphore,
+    pub(super) proofs: Arc<Semaphore>,
     tips: watch::Sender<Hash>,
     /// The last trouble with the storage that was logged: the same is not logged at every call.
     trouble: Mutex<String>,
@@ -63,7 +63,7 @@ impl Context {
             reader_patience: options.reader_patience,
             access,
             logs: options.logs.clone(),
-            proofs: Semaphore::new(PROOFS_AT_ONCE),
+            proofs: Arc::new(Semaphore::new(PROOFS_AT_ONCE)),
             tips: watch::Sender::new(tip),
             trouble: Mutex::default(),
             sync_began: Mutex::default(),

@@ -48,12 +48,14 @@ impl Hosts {
 
     fn knows(&self, authority: &str) -> bool {
         let Some(names) = &self.names else { return true };
-        let host = host_of(authority);
-        let is_loopback = match host.parse::<Ipv4Addr>() {
-            Ok(ip) => ip.is_loopback(),
-            Err(_) => host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback()),
-        };
-        is_loopback || host.eq_ignore_ascii_case("localhost") || names.contains(&host.to_ascii_lowercase())
+        is_loopback_name(authority) || names.contains(&host_of(authority).to_ascii_lowercase())
+    }
+
+    /// Whether a request is for this machine by a name of its own. A page whose name was made to mean this machine comes
+    /// from here as well, but under that name.
+    pub(super) fn is_for_this_machine(uri: &Uri, headers: &HeaderMap) -> bool {
+        let authority = uri.authority().map(|authority| authority.as_str());
+        authority.or_else(|| single(headers, &HOST)).is_some_and(is_loopback_name)
     }
 
     /// No page, a page of an origin that the operator named, a page of this machine where the server is the machine's own, or a page of this very server.
@@ -68,6 +70,16 @@ impl Hosts {
         let Some((_, origin)) = whole.split_once("://") else { return false };
         origin.eq_ignore_ascii_case(host) || (self.names.is_some() && self.knows(origin))
     }
+}
+
+/// Whether a name means the machine it is used on, whatever any resolver says.
+fn is_loopback_name(authority: &str) -> bool {
+    let host = host_of(authority);
+    let is_loopback = match host.parse::<Ipv4Addr>() {
+        Ok(ip) => ip.is_loopback(),
+        Err(_) => host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.is_loopback()),
+    };
+    is_loopback || host.eq_ignore_ascii_case("localhost")
 }
 
 /// A header that stands there once, as text.

@@ -136,7 +136,9 @@ impl Connection {
         if let Some(preflight) = readers.as_ref().and_then(|readers| readers.preflight(&request)) {
             return Ok(preflight);
         }
-        let visitor = Visitor::of(self.remote, self.door.behind_proxy, request.headers_mut());
+        let is_for_here = Hosts::is_for_this_machine(request.uri(), request.headers());
+        let mut visitor = Visitor::of(self.remote, self.door.behind_proxy, request.headers_mut());
+        visitor.is_local &= is_for_here;
         request.extensions_mut().insert(visitor);
         request.extensions_mut().insert(self.counted);
         let mut response = self.router.call(request).await?;

@@ -48,7 +48,7 @@ pub(super) struct Seen {
     edition: Option<Entry>,
     remaining: u32,
     pending: u32,
-    is_syncing: bool,
+    takes_orders: bool,
 }
 
 /// Looks at an image.
@@ -58,7 +58,7 @@ pub(super) fn see(context: &Context, image: u64) -> Seen {
         edition: left.edition,
         remaining: left.remaining,
         pending: left.pending,
-        is_syncing: context.node.sync_state().is_syncing(),
+        takes_orders: context.node.takes_orders(),
     }
 }
 
@@ -86,7 +86,7 @@ fn availability(context: &Context, image: u64, left: &Left, last_block: Option<B
     let is_left = left.remaining > left.pending;
     Availability {
         image,
-        available: is_left && is_sold && !context.node.sync_state().is_syncing(),
+        available: is_left && is_sold && context.node.takes_orders(),
         remaining: left.remaining,
         max: left.max,
         sold: entry.sold,

@@ -1,11 +1,12 @@
 //! A connection whose other end has to read: where not one byte can be written for some time, it fails.
 //!
 //! Neither hyper nor jsonrpsee bounds how long a write may take: a caller that stops reading would hold its place, and
-//! a stopping server, for as long as its machine keeps the connection up.
+//! a stopping server, for as long as its machine keeps the connection up. Nor does jsonrpsee stop reading a session
+//! whose answers pile up: nothing is read here while a write waits, so that who does not read is not heard either.
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,23 +20,36 @@ pub(super) struct Patient {
     patience: Duration,
     /// Runs while a write waits.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Who is to be told that reading goes on.
+    reader: Option<Waker>,
 }
 
 impl Patient {
     pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, deadline: None }
+        Self { stream, patience, deadline: None, reader: None }
     }
 
     /// What became of a write, or the error that it took too long.
     fn judge<T>(&mut self, context: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if write.is_ready() {
-            self.deadline = None;
+            self.read_on();
             return write;
         }
         let patience = self.patience;
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(patience)));
-        ready!(deadline.as_mut().poll(context));
+        if deadline.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        self.read_on();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other end does not read")))
+    }
+
+    /// No write waits any more.
+    fn read_on(&mut self) {
+        self.deadline = None;
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
     }
 }
 
@@ -45,6 +59,10 @@ impl AsyncRead for Patient {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.deadline.is_some() {
+            self.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        }
         Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
@@ -109,5 +127,31 @@ mod tests {
         let error = writer.write_all(&vec![7; 32 << 20]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(reader);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_while_a_write_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let (mut reader, mut writer) = tokio::io::split(Patient::new(socket, Duration::from_secs(600)));
+        let written = tokio::spawn(async move {
+            writer.write_all(&vec![7; 32 << 20]).await.unwrap();
+            writer
+        });
+        // The first byte says that the writing has begun; the rest is more than the system holds.
+        other.read_exact(&mut [0]).await.unwrap();
+        while !written.is_finished() {
+            // Whether the write waits is seen from this end alone by what is not read.
+            other.write_all(b"a").await.unwrap();
+            let heard = tokio::time::timeout(Duration::from_millis(200), reader.read_u8()).await;
+            if heard.is_err() {
+                break;
+            }
+        }
+        assert!(!written.is_finished(), "the write waits for its reader");
+        other.read_exact(&mut vec![0; (32 << 20) - 1]).await.unwrap();
+        let _writer = written.await.unwrap();
+        assert_eq!(reader.read_u8().await.unwrap(), b'a');
     }
 }

@@ -67,10 +67,14 @@ async fn made<T: Send + 'static>(
     context: &Arc<Context>,
     prove: impl FnOnce(&Reader) -> Result<T, ProveError> + Send + 'static,
 ) -> Result<T, RpcError> {
-    let _place = context.proofs.acquire().await.expect("the semaphore is never closed");
-    let proven = context.read(move |reader| match prove(reader) {
-        Err(ProveError::Ledger(error)) => Err(error),
-        other => Ok(other),
+    let place = context.proofs.clone().acquire_owned().await.expect("the semaphore is never closed");
+    let proven = context.read(move |reader| {
+        // The work goes on where its caller hangs up: it keeps its place until it is done.
+        let _place = place;
+        match prove(reader) {
+            Err(ProveError::Ledger(error)) => Err(error),
+            other => Ok(other),
+        }
     });
     proven.await?.map_err(|error| not_proven(&error))
 }

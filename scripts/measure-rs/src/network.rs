@@ -62,7 +62,7 @@ fn rows(logs: &[Log], outside: &Log, interval: u64, mean: f64) -> Vec<Row> {
     let off = (mean / float(interval) - 1.0).abs() * 100.0;
     let depth = logs.iter().flat_map(|log| &log.reorganisations).max().copied().unwrap_or(0);
     vec![
-        Row::told("three miners: mean interval", mean, "ms"),
+        Row::told("three miners, bits as this machine hashes: mean interval", mean, "ms"),
         Row::barred("  off its target", off, BAR_INTERVAL, "%"),
         Row::barred("  deepest reorganisation", float(depth), BAR_DEPTH, "blocks"),
         Row::barred("work on stale templates, in process", stale(&logs[0], &logs[0]), BAR_STALE, "%"),

@@ -336,7 +336,7 @@ impl Desk {
             if matches!(find.stage, Stage::Slot) && (self.is_stopping || now >= find.work.not_before()) {
                 find.stage = Stage::Ready { at: 0 };
             }
-            let is_due = matches!(find.stage, Stage::Ready { at } if self.is_stopping || now >= at);
+            let is_due = matches!(find.stage, Stage::Ready { at } if now >= at);
             if let Some(node) = find.to_whom(&self.joined).filter(|_| is_due) {
                 find.stage = Stage::InFlight { to: node };
                 find.tries += 1;

@@ -108,6 +108,8 @@ impl Images {
     /// What is to be told of an image, if it is news.
     async fn read(&mut self, index: usize) -> Result<Option<Availability>, RpcError> {
         let image = &mut self.images[index];
+        // Looked at again with what is told: a change in between must not seem to be told.
+        image.seen = Some(market::see(&self.context, image.image));
         let now = market::available(&self.context, image.image).await?;
         let told = Availability { tip: BlockRef { height: 0, hash: Hash::ZERO.into() }, ..now.clone() };
         let is_news = image.told.as_ref() != Some(&told);
