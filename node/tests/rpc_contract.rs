@@ -375,6 +375,15 @@ fn judge(body: &str, status: u16, answer: &str) {
             .find(|call| call["id"] == *id)
             .and_then(|call| call["method"].as_str().map(str::to_owned))
     };
+    if answer.is_null() {
+        // What has no id that is one is taken for a notification, and gets no answer.
+        let id = asked.get("id");
+        assert!(
+            id.is_none_or(|id| id.is_array() || id.is_object() || id.is_boolean()),
+            "no answer to {body}"
+        );
+        return;
+    }
     let answers = answer.as_array().cloned().unwrap_or_else(|| vec![answer.clone()]);
     for one in answers {
         let Some(error) = one.get("error") else {
