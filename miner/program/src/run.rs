@@ -188,11 +188,12 @@ impl Shift<'_> {
         for effect in self.desk.handle(event, now_ms()) {
             match effect {
                 Effect::Search(job) => {
+                    // Counted before it is told: who reads the line finds the figures true.
+                    self.counts.searching(Some((job.work.header().height, job.node)));
                     if self.mined_at.replace(job.node) != Some(job.node) {
                         let url = &self.urls[job.node];
                         tracing::info!(node = url, height = job.work.header().height, "mining");
                     }
-                    self.counts.searching(Some((job.work.header().height, job.node)));
                     self.engine.search(Some(job));
                 }
                 Effect::Rest => {
