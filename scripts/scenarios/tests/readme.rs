@@ -237,7 +237,7 @@ fn the_first_block_is_mined_as_the_manual_says() {
     let steps = calls(MINING, "The first block", "printsy");
     let [new_key, register] = steps.as_slice() else { panic!("{steps:?}") };
     let made = said(&wallet(new_key, &url, home.path()));
-    let address = made.split_whitespace().last().unwrap();
+    let address = made.split_whitespace().nth(1).unwrap();
     let register: Vec<String> = register.iter().map(|word| word.replace("ADDRESS", address)).collect();
     let mut run = miners.next().unwrap();
     run.extend(["--threads".to_owned(), "1".to_owned()]);
