@@ -39,13 +39,13 @@ pub enum Kind {
 
 impl Kind {
     /// The kind of a file by its name in the datadir; `None` for what is nobody's data: the lock, whose bytes only
-    /// name a process.
+    /// name a process, and the cookie of a process that was killed, which the next start makes anew.
     ///
     /// # Panics
     /// On a file that nobody has thought of: its damage would prove nothing.
     pub fn of(name: &str) -> Option<Self> {
         Some(match name {
-            "lock" => return None,
+            "lock" | "rpc.cookie" => return None,
             "genesis.json" => Self::Genesis,
             "node.key" => Self::NodeKey,
             "printsyd.toml" => Self::Configuration,
