@@ -3,7 +3,7 @@
 //! A [`Miner`] owns its threads and answers one question, [`Miner::search`], until it has a [`Search`] or is told
 //! by a [`Cancel`] that nobody wants the answer any more. How a single nonce is tried is a [`Kernel`]'s affair,
 //! and a kernel is believed only after it gave the known answers. [`kernels`] are those that this processor runs,
-//! [`kernel_named`] is one of them, and [`bench`] tells what each does in a second.
+//! [`kernel_named`] is one of them, and [`mod@bench`] tells what each does in a second.
 //!
 //! It knows nothing of templates, keys, slots or the network: whoever drives it builds the header, and signs the
 //! block that comes of it. The tests hold every answer against `printsy-consensus`, whose word is what counts.
