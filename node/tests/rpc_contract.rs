@@ -24,7 +24,7 @@ use server_support::{Session, address, post, request, serving};
 use support::{key, mine, network, purchase, sign, submit};
 
 /// How many generated requests are sent by default; `RPC_REQUESTS` says otherwise (scripts/rpc-fuzz: 100,000).
-const REQUESTS: u64 = 3_000;
+const REQUESTS: u64 = 1_000;
 
 fn hex(order: &Transaction) -> String {
     hex::encode(codec::encode(order))
