@@ -12,14 +12,10 @@ pub type Us = u64;
 /// Lines of one program.
 #[derive(Debug, Default)]
 pub struct Log {
-    /// When each tip was connected first, by its id.
-    pub tips: HashMap<String, Us>,
-    /// The tips in the order in which they came, with their time.
+    /// The tips in the order in which they were connected, with their time.
     pub order: Vec<(String, Us)>,
-    /// When the first search on each tip began.
-    pub searches: HashMap<String, Us>,
     /// Every search: when it began, and on what tip.
-    pub turns: Vec<(Us, String)>,
+    pub searches: Vec<(Us, String)>,
     /// How deep each reorganisation was.
     pub reorganisations: Vec<u64>,
 }
@@ -45,15 +41,10 @@ impl Log {
             let at = || line["timestamp"].as_str().and_then(microseconds).context("a line has a time");
             let text = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
             match line["message"].as_str() {
-                Some("block connected") => {
-                    let (hash, at) = (text("hash"), at()?);
-                    log.order.push((hash.clone(), at));
-                    log.tips.entry(hash).or_insert(at);
-                }
+                Some("block connected") => log.order.push((text("hash"), at()?)),
                 Some("searching") => {
                     let at = line["at_us"].as_u64().map_or_else(at, Ok)?;
-                    log.searches.entry(text("parent")).or_insert(at);
-                    log.turns.push((at, text("parent")));
+                    log.searches.push((at, text("parent")));
                 }
                 Some("reorganised") => log.reorganisations.push(line["depth"].as_u64().unwrap_or(u64::MAX)),
                 _ => {}
@@ -63,15 +54,47 @@ impl Log {
     }
 }
 
-/// How long each tip of `node` waited for the first search of a miner on it, ms. Tips that another followed before
-/// the miner turned count from the first of them on.
+/// A tip of a node, and when a miner turned to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// When the node connected the tip.
+    pub connected: Us,
+    /// When the next tip was connected, if one was.
+    pub replaced: Option<Us>,
+    /// When the miner's first search on it, or on a later tip, began.
+    pub begun: Us,
+}
+
+impl Turn {
+    /// How long the tip waited for the miner, ms. One that another followed before the miner turned waited until the
+    /// miner turned to that other.
+    #[must_use]
+    pub fn wait(&self) -> f64 {
+        milliseconds(self.begun.saturating_sub(self.connected))
+    }
+}
+
+/// Each tip that `node` connected while `miner` was at work, with the turn to it; the last ones, which the miner never
+/// turned to, are left out.
 #[must_use]
-pub fn turns(node: &Log, miner: &Log) -> Vec<f64> {
-    let waits = node.tips.iter().filter_map(|(tip, at)| {
-        let begun = miner.searches.get(tip)?;
-        Some(milliseconds(begun.saturating_sub(*at)))
-    });
-    waits.collect()
+pub fn turns(node: &Log, miner: &Log) -> Vec<Turn> {
+    let place: HashMap<&str, usize> =
+        node.order.iter().enumerate().map(|(at, (tip, _))| (tip.as_str(), at)).collect();
+    let mut searches = miner.searches.iter().peekable();
+    let Some(began) = miner.searches.first().map(|search| search.0) else { return Vec::new() };
+    let mut turns = Vec::new();
+    for (at, (_, connected)) in node.order.iter().enumerate() {
+        let caught_up = |search: &&(Us, String)| place.get(search.1.as_str()).is_some_and(|on| *on >= at);
+        while searches.peek().is_some_and(|search| !caught_up(search)) {
+            searches.next();
+        }
+        let Some((begun, _)) = searches.peek() else { break };
+        if *connected >= began {
+            let replaced = node.order.get(at + 1).map(|(_, next)| *next);
+            turns.push(Turn { connected: *connected, replaced, begun: *begun });
+        }
+    }
+    turns
 }
 
 /// Microseconds as milliseconds.
@@ -95,6 +118,24 @@ fn microseconds(time: &str) -> Option<Us> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tip_waits_for_the_turn_to_it_or_to_a_later_one() {
+        let named = |at: Us, name: &str| (at, name.to_owned());
+        let order = [(900, "0"), (1_000, "a"), (2_000, "b"), (2_100, "c"), (9_000, "d"), (9_500, "e")];
+        let node = Log { order: order.map(|(at, tip)| (tip.to_owned(), at)).into(), ..Log::default() };
+        let searches = vec![named(950, "0"), named(1_010, "a"), named(2_150, "c"), named(10_000, "d")];
+        let miner = Log { searches, ..Log::default() };
+        let turn = |connected, next, begun| Turn { connected, replaced: Some(next), begun };
+        let expected = vec![
+            turn(1_000, 2_000, 1_010),
+            turn(2_000, 2_100, 2_150),
+            turn(2_100, 9_000, 2_150),
+            turn(9_000, 9_500, 10_000),
+        ];
+        assert_eq!(turns(&node, &miner), expected);
+        assert_eq!(expected[1].wait(), 0.15);
+    }
 
     #[test]
     fn a_line_s_time_is_microseconds_since_1970() {

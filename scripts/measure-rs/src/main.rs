@@ -41,16 +41,16 @@ struct Mining {
     #[arg(long, value_name = "PART")]
     only: Option<Part>,
     /// How many tips to turn to.
-    #[arg(long, default_value_t = 500)]
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(20..))]
     tips: u64,
     /// How many blocks to validate in each round.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     blocks: u64,
     /// How many rounds of validation.
-    #[arg(long, default_value_t = 7)]
-    rounds: usize,
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
     /// How many blocks of the fresh network.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(2..))]
     network_blocks: u64,
 }
 

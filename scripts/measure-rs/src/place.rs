@@ -28,19 +28,26 @@ impl Place {
         self.programs.join(name)
     }
 
+    /// The genesis, beginning now.
+    ///
+    /// # Errors
+    /// If the text is no genesis.
+    pub fn fresh(&self) -> Result<Genesis> {
+        let template = Genesis::from_json(&self.genesis)?;
+        Ok(Genesis::new(Params { time: now_ms(), ..template.params().clone() })?)
+    }
+
     /// The genesis, beginning now, on which a block takes about so many hashes whatever happens, and may follow the
     /// one before at once.
     ///
     /// # Errors
     /// If the text is no genesis.
     pub fn constant(&self, hashes: u64) -> Result<Genesis> {
-        let template = Genesis::from_json(&self.genesis)?;
         Ok(Genesis::new(Params {
-            time: now_ms(),
             bits: bits_for(hashes),
             min_interval_ms: 1,
             half_life_ms: 1 << 40,
-            ..template.params().clone()
+            ..self.fresh()?.params().clone()
         })?)
     }
 

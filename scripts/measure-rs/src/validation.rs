@@ -35,7 +35,7 @@ const BAR: f64 = 1.5;
 ///
 /// # Errors
 /// If anything does not run as it should.
-pub async fn run(place: &Place, blocks: u64, rounds: usize) -> Result<Vec<Row>> {
+pub async fn run(place: &Place, blocks: u64, rounds: u64) -> Result<Vec<Row>> {
     let rate = calibrate::measure(1)?;
     let genesis = place.constant(rate.per_second * WORK_MS / 1_000)?;
     let chain = chain(place, &genesis, blocks).await?;
