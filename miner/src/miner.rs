@@ -151,6 +151,8 @@ impl Miner {
                 shared.found.store(true, Ordering::Relaxed);
                 return Search::Found { nonce };
             }
+            // A low priority alone keeps others waiting: Linux lets a thread run out a slice of milliseconds first.
+            std::thread::yield_now();
         }
     }
 }
