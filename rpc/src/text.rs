@@ -84,6 +84,14 @@ fn decode_hex(text: &str, out: &mut [u8]) -> Result<(), String> {
     hex::decode_to_slice(text, out).map_err(|error| format!("expected lower-case hex: {error}"))
 }
 
+/// Lower-case hex.
+fn encode_hex(bytes: &[u8]) -> String {
+    // Not `hex::encode`, which goes through a string's characters one by one.
+    let mut digits = vec![0; 2 * bytes.len()];
+    hex::encode_to_slice(bytes, &mut digits).expect("there are two digits for each byte");
+    String::from_utf8(digits).expect("hex digits are ASCII")
+}
+
 impl<const N: usize> FromStr for Hex<N> {
     type Err = String;
 
@@ -100,7 +108,7 @@ impl<const N: usize> FromStr for Hex<N> {
 
 impl<const N: usize> fmt::Display for Hex<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        f.write_str(&encode_hex(&self.0))
     }
 }
 
@@ -120,7 +128,7 @@ impl<const N: usize> TryFrom<String> for Hex<N> {
 
 impl<const N: usize> From<Hex<N>> for String {
     fn from(hex: Hex<N>) -> Self {
-        hex.to_string()
+        encode_hex(&hex.0)
     }
 }
 
@@ -213,7 +221,7 @@ impl<const MAX: usize> TryFrom<String> for HexBytes<MAX> {
 
 impl<const MAX: usize> From<HexBytes<MAX>> for String {
     fn from(bytes: HexBytes<MAX>) -> Self {
-        hex::encode(bytes.0)
+        encode_hex(&bytes.0)
     }
 }
 

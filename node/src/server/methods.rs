@@ -97,9 +97,8 @@ pub(super) fn all(context: Arc<Context>) -> Result<RpcModule<Context>, RegisterM
 
 fn register<M: Serve>(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
     let answer = |params: Params<'static>, context: Arc<Context>, extensions: Extensions| async move {
-        let metrics = context.node.metrics().clone();
-        let answer = run::<M>(params, context, Caller::of(&extensions)).await;
-        metrics.rpc_call(answer.is_err());
+        let answer = run::<M>(params, context.clone(), Caller::of(&extensions)).await;
+        context.node.metrics().rpc_call(answer.is_err());
         answer.map_err(ErrorObjectOwned::from)
     };
     module.register_async_method(M::NAME, answer).map(drop)
