@@ -33,6 +33,10 @@ pub(super) async fn available(context: &Arc<Context>, image: u64) -> Result<Avai
     let mut left = context.node.reader().availability(image);
     let mut last_block = last_sale(context, &left).await?;
     for _ in 1..MAX_READS {
+        // Only a block that was looked up may have been replaced meanwhile.
+        if !is_below_tip(&left) {
+            break;
+        }
         let now = context.node.reader().availability(image);
         if now.snapshot.tip.id() == left.snapshot.tip.id() {
             break;
@@ -67,6 +71,12 @@ pub(super) fn known_image(context: &Context, params: ImageParams) -> Result<u64,
     let image = params.image.get();
     let network = context.node.params();
     if image < network.max_images { Ok(image) } else { Err(errors::no_such_image(network, image)) }
+}
+
+/// Whether the block that last sold one is below the tip, and has to be looked up.
+fn is_below_tip(left: &Left) -> bool {
+    let last = left.edition.and_then(|edition| edition.last);
+    last.is_some_and(|last| last.height != left.snapshot.tip.height())
 }
 
 /// The block that last sold one.

@@ -24,6 +24,7 @@ use printsy_rpc::mining::{GetBlockTemplate, SubmitBlock};
 use printsy_rpc::openrpc::Discover;
 use printsy_rpc::proof::{GetInclusionProof, GetProof};
 use printsy_rpc::{Method, RpcError, parse_params};
+use serde_json::value::to_raw_value;
 
 use super::access::Visitor;
 use super::context::Context;
@@ -99,7 +100,9 @@ fn register<M: Serve>(module: &mut RpcModule<Context>) -> Result<(), RegisterMet
     let answer = |params: Params<'static>, context: Arc<Context>, extensions: Extensions| async move {
         let answer = run::<M>(params, context.clone(), Caller::of(&extensions)).await;
         context.node.metrics().rpc_call(answer.is_err());
-        answer.map_err(ErrorObjectOwned::from)
+        // Written here at once: what jsonrpsee writes through its bound costs it a call for each piece.
+        let written = answer.map(|answer| to_raw_value(&answer).expect("an answer is always JSON"));
+        written.map_err(ErrorObjectOwned::from)
     };
     module.register_async_method(M::NAME, answer).map(drop)
 }
