@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use printsy_consensus::Hash;
-use printsy_miner::Miner;
 use printsy_rpc::mining::{SubmitBlock, SubmitBlockParams};
 use printsy_rpc::{Address, ClientError, RpcReason};
 use prometheus_client::registry::Registry;
@@ -42,7 +41,7 @@ const RATE_PART: u64 = 10;
 /// The [`Failure`] to report and to exit with.
 pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
     let mut signals = Signals::install()?;
-    let miner = Miner::with_kernel(cli.threads(), bench::kernel(cli.kernel.as_deref())?)?;
+    let miner = bench::miner(cli)?;
     let mut registry = Registry::default();
     let counts = Metrics::register(&mut registry);
     if let Some(address) = cli.metrics_listen {
