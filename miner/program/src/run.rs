@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::bench;
 use crate::cli::Cli;
 use crate::clock::now_ms;
-use crate::desk::{Desk, Effect, Event, NodeIndex, Outcome, What};
+use crate::desk::{Desk, Effect, Event, MAX_REFUSALS, NodeIndex, Outcome, What};
 use crate::engine::{Engine, Found};
 use crate::exit::Failure;
 use crate::metrics::{self, Metrics};
@@ -75,6 +75,7 @@ pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
         desk: Desk::new(key, cli.nodes.len(), start),
         engine,
         urls: &cli.nodes,
+        ranks,
         links: vec![None; cli.nodes.len()],
         is_leaving: vec![false; cli.nodes.len()],
         complaints: vec![None; cli.nodes.len()],
@@ -101,6 +102,8 @@ struct Shift<'a> {
     desk: Desk,
     engine: Engine,
     urls: &'a [String],
+    /// Whose turn it is.
+    ranks: Ranks,
     links: Vec<Option<Link>>,
     /// Whether a node is followed no longer, and asked only for what was found for it.
     is_leaving: Vec<bool>,
@@ -167,16 +170,15 @@ impl Shift<'_> {
             tokio::select! {
                 judged = timeout_at(until, inbox.judged.recv()) => match judged {
                     Ok(Some((find, outcome))) => self.handle(Event::Judged { find, outcome }),
-                    _ => {
-                        tracing::warn!("stopped before a node had judged the last block");
-                        break;
-                    }
+                    _ => break,
                 },
                 name = signals.next() => {
+                    self.handle(Event::End);
                     return Err(Failure::Runtime(format!("{name} again: ended at once")));
                 }
             }
         }
+        self.handle(Event::End);
         self.count();
         self.summary();
         self.teller.end();
@@ -200,6 +202,19 @@ impl Shift<'_> {
                     self.counts.searching(None);
                 }
                 Effect::Submit { node, find, params } => self.submit(node, find, params),
+                Effect::PassOver(node) => {
+                    let url = &self.urls[node];
+                    tracing::warn!(
+                        node = url,
+                        refusals = MAX_REFUSALS,
+                        "node passed over: it refuses blocks"
+                    );
+                    self.ranks.pass_over(node);
+                }
+                Effect::TryAgain(node) => {
+                    tracing::info!(node = self.urls[node], "node preferred again as before");
+                    self.ranks.try_again(node);
+                }
                 Effect::Tell(fact) => {
                     self.counts.block(&fact.what);
                     tell::block(&fact);
