@@ -230,6 +230,7 @@ impl Shift<'_> {
                 let by = if matches!(link, Link::Session(_)) { "websocket" } else { "http" };
                 tracing::info!(node = self.urls[node], by, "connected");
                 self.links[node] = Some(link);
+                self.count_nodes();
                 self.is_leaving[node] = false;
                 self.complaints[node] = None;
                 self.handle(Event::Joined(node));
@@ -267,11 +268,16 @@ impl Shift<'_> {
     /// A node cannot be asked any more.
     fn lose(&mut self, node: NodeIndex) {
         self.links[node] = None;
+        self.count_nodes();
         self.is_leaving[node] = false;
         if self.mined_at == Some(node) {
             self.mined_at = None;
         }
         self.handle(Event::Lost(node));
+    }
+
+    fn count_nodes(&self) {
+        self.counts.nodes(self.links.iter().flatten().count());
     }
 
     /// A node that was left is let go once it has judged what was found for it.

@@ -123,7 +123,7 @@ async fn metrics_are_offered_where_it_was_told_and_a_used_port_is_7() {
     };
     let answer = get("/metrics");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(answer.contains("printsy_miner_height 7") && answer.contains("printsy_miner_node 0"), "{answer}");
+    assert!(answer.contains("printsy_rig_height 7") && answer.contains("printsy_rig_node 0"), "{answer}");
     assert!(get("/").starts_with("HTTP/1.1 404"));
     assert_eq!(running.stop_by("TERM").0, 0);
 }
