@@ -3,11 +3,12 @@
 
 mod common;
 
+use std::cell::Cell;
 use std::ops::RangeInclusive;
 
 use common::{id_with, naive, random_header, target_at_the_lowest_id};
 use printsy_consensus::Header;
-use printsy_miner::{Error, Kernel, Miner, Puzzle, kernel_named, kernels, self_test};
+use printsy_miner::{Error, Kernel, Miner, PORTABLE, Puzzle, kernel_named, kernels, self_test};
 
 /// All names there are, on any processor.
 const NAMES: [&str; 5] = ["avx512", "sha-ni", "avx2", "portable", "scalar"];
@@ -37,6 +38,36 @@ fn target_met_by(header: &Header, nonces: RangeInclusive<u64>, count: usize) -> 
 #[test]
 fn every_kernel_passes_its_self_test() {
     for kernel in kernels() {
+        self_test(&kernel).unwrap();
+    }
+}
+
+thread_local! {
+    /// How many lanes the kernel `one lane is wrong` has, and which of them it is.
+    static WRONG: Cell<(u64, u64)> = const { Cell::new((1, 0)) };
+}
+
+/// As right as the portable kernel in all lanes but one, which never sees a hit.
+fn one_lane_is_wrong(puzzle: &Puzzle, mut nonces: RangeInclusive<u64>) -> Option<u64> {
+    let (lanes, wrong) = WRONG.get();
+    let (first, carry) = (*nonces.start(), u64::from(u32::MAX));
+    nonces.find(|nonce| {
+        // Where the lower half carries into the upper a vector begins anew.
+        let begin = first.max(nonce & !carry);
+        (nonce - begin) % lanes != wrong && (PORTABLE.first_hit)(puzzle, *nonce..=*nonce).is_some()
+    })
+}
+
+#[test]
+fn a_kernel_that_is_wrong_in_one_lane_fails_its_self_test() {
+    let kernel = Kernel { name: "one lane is wrong", first_hit: one_lane_is_wrong, chunk_hashes: 1 };
+    for lanes in [1, 2, 8, 16] {
+        for wrong in 0..lanes {
+            WRONG.set((lanes, wrong));
+            let found_out = self_test(&kernel);
+            assert!(matches!(found_out, Err(Error::SelfTest { .. })), "lane {wrong} of {lanes}");
+        }
+        WRONG.set((lanes, lanes));
         self_test(&kernel).unwrap();
     }
 }

@@ -1,10 +1,11 @@
-//! Kernels: which to search with, what each does on this machine, and whether it computes rightly.
+//! Kernels: what each does on this machine, and whether it computes rightly. Which one is searched with the library
+//! chooses, unless one was named.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use printsy_miner::bench::{Plan, Rate, rates};
-use printsy_miner::{Kernel, kernel_named, kernels};
+use printsy_miner::{Kernel, Miner, kernel_named, kernels};
 use serde_json::json;
 
 use crate::cli::Cli;
@@ -16,25 +17,24 @@ const ROUNDS: usize = 5;
 /// How long one measurement takes.
 const MEASUREMENT: Duration = Duration::from_millis(300);
 
-/// The kernel of this name; without one, the fastest that computes rightly here.
+/// A miner that searches with the kernel that was named; without one, with the fastest that computes rightly here.
 ///
 /// # Errors
-/// A name that is none here, or no kernel that computes rightly.
-pub fn kernel(name: Option<&str>) -> Result<Kernel, Failure> {
-    if let Some(name) = name {
-        return kernel_named(name).map_err(|error| Failure::Usage(format!("--kernel: {error}")));
+/// A name that is none here, no kernel that computes rightly, or a wrong number of threads.
+pub fn miner(cli: &Cli) -> Result<Miner, Failure> {
+    let miner = match &cli.kernel {
+        Some(name) => Miner::with_kernel(cli.threads(), named(name)?)?,
+        None => Miner::new(cli.threads())?,
+    };
+    // Loudly: the machine is not sound.
+    for error in miner.skipped() {
+        tracing::error!(%error, "a kernel is passed over");
     }
-    let mut kernels = kernels().into_iter();
-    // One that computes wrongly is passed over, loudly: the machine is not sound.
-    kernels
-        .find(|kernel| match printsy_miner::self_test(kernel) {
-            Ok(()) => true,
-            Err(error) => {
-                tracing::error!(%error, "a kernel is passed over");
-                false
-            }
-        })
-        .ok_or_else(|| Failure::Runtime("no kernel computes rightly on this machine".to_owned()))
+    Ok(miner)
+}
+
+fn named(name: &str) -> Result<Kernel, Failure> {
+    kernel_named(name).map_err(|error| Failure::Usage(format!("--kernel: {error}")))
 }
 
 /// `--selftest`: the known questions put to every kernel of this machine, or to the one that was named.
@@ -92,7 +92,7 @@ fn in_json(rate: &Rate, one_by_sha2: f64) -> serde_json::Value {
 
 fn asked_for(cli: &Cli) -> Result<Vec<Kernel>, Failure> {
     match &cli.kernel {
-        Some(name) => Ok(vec![kernel(Some(name))?]),
+        Some(name) => Ok(vec![named(name)?]),
         None => Ok(kernels()),
     }
 }

@@ -4,15 +4,21 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+
+use crate::manual::{CompletionsArgs, ManArgs};
 
 /// Where a node of this machine serves, when nobody says otherwise.
 const OWN_NODE: &str = "http://127.0.0.1:8645";
 
 /// Mine with the work that a node hands out.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "printsy-miner", version, args_override_self = true)]
+#[command(name = "printsy-miner", version, propagate_version = true, args_override_self = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Cli {
+    /// What to do instead of mining.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// A node to get work from, the preferred one first; may be repeated.
     #[arg(long = "node", value_name = "URL", env = "PRINTSY_MINER_NODES", value_delimiter = ',',
         default_value = OWN_NODE)]
@@ -46,6 +52,15 @@ pub struct Cli {
     pub selftest: bool,
 }
 
+/// What to do instead of mining.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Write the manual pages of this program into a folder.
+    Man(ManArgs),
+    /// Write the completions for a shell to standard output.
+    Completions(CompletionsArgs),
+}
+
 impl Cli {
     /// How many threads to search with.
     #[must_use]
@@ -67,5 +82,7 @@ mod tests {
         assert_eq!(Cli::parse_from(line).nodes, ["http://a", "http://b", "http://c"]);
         assert!(Cli::try_parse_from(["printsy-miner"]).is_err(), "a miner has a key");
         assert!(Cli::try_parse_from(["printsy-miner", "--bench"]).is_ok());
+        assert!(Cli::try_parse_from(["printsy-miner", "man", "--to", "man1"]).is_ok());
+        assert!(Cli::try_parse_from(["printsy-miner", "man"]).is_err(), "it has to go somewhere");
     }
 }

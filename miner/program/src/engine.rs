@@ -128,7 +128,7 @@ mod tests {
     use printsy_rpc::mining::Template;
 
     use super::*;
-    use crate::work::Work;
+    use crate::work::{Limits, Work};
 
     fn job(number: u64, bits: u32) -> Job {
         let miner: PublicKey = SecretKey::development("miner-1").public_key();
@@ -152,8 +152,10 @@ mod tests {
             transactions: 0,
             not_before: 0,
         };
-        let work = Arc::new(Work::check(&template, &miner, 0x207f_ffff).unwrap());
-        Job { number, node: 0, work, start: 0 }
+        let work = Arc::new(
+            Work::check(&template, &miner, Limits { easiest: 0x207f_ffff, interval_ms: 0 }).unwrap(),
+        );
+        Job { number, node: 0, work, start: 0, slot: 0 }
     }
 
     #[test]

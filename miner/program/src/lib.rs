@@ -9,7 +9,7 @@
 //! - [`engine`]: the thread that searches
 //! - [`nodes`]: who is asked for work, and how
 //! - [`run`]: puts them together, from the first connection to the last block
-//! - [`cli`], [`exit`], [`tell`], [`metrics`], [`mod@bench`]: the program around it
+//! - [`cli`], [`exit`], [`tell`], [`metrics`], [`mod@bench`], [`manual`]: the program around it
 
 pub mod bench;
 pub mod cli;
@@ -17,6 +17,7 @@ pub mod clock;
 pub mod desk;
 pub mod engine;
 pub mod exit;
+pub mod manual;
 pub mod metrics;
 pub mod nodes;
 pub mod run;

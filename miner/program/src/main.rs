@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use printsy_miner_program::cli::Cli;
+use clap::{CommandFactory, Parser};
+use printsy_miner_program::cli::{Cli, Command};
 use printsy_miner_program::exit::Failure;
 use printsy_miner_program::tell::Teller;
-use printsy_miner_program::{bench, run};
+use printsy_miner_program::{bench, manual, run};
 
 /// The threads beside those that search: for sockets and timers, which are little work.
 const DRIVER_THREADS: usize = 2;
@@ -20,6 +20,11 @@ fn main() -> ExitCode {
 }
 
 fn execute(cli: &Cli) -> Result<(), Failure> {
+    match &cli.command {
+        Some(Command::Man(args)) => return manual::man(Cli::command(), args),
+        Some(Command::Completions(args)) => return manual::completions(Cli::command(), args),
+        None => {}
+    }
     if cli.bench {
         return bench::measure(cli);
     }

@@ -1,4 +1,5 @@
-//! The program's metrics, `printsy_miner_<what>_<unit>`, and the little server that offers them.
+//! The program's metrics, `printsy_rig_<what>_<unit>`, and the little server that offers them. `printsy_miner_*` are a
+//! node's, of its own miner.
 //!
 //! The same handles are what the status line and the summary are made of, so that no number is counted twice.
 
@@ -51,6 +52,7 @@ pub struct Metrics {
     templates: Counter,
     nonsense: Counter,
     nodes_lost: Counter,
+    nodes: Level,
     height: Level,
     node: Gauge,
     mining: Level,
@@ -63,7 +65,11 @@ impl Metrics {
         let m = Self::default();
         // Nothing is followed yet.
         m.node.set(-1);
-        let r = registry.sub_registry_with_prefix("printsy_miner");
+        // An alarm sees a count rise, and the first of a fate only if it rises from 0.
+        for fate in FATES {
+            m.blocks.get_or_create(&[("outcome", fate)]).inc_by(0);
+        }
+        let r = registry.sub_registry_with_prefix("printsy_rig");
         r.register("blocks", "Blocks by what became of them", m.blocks.clone());
         r.register("blocks_refused", "Blocks refused, by the rule", m.refusals.clone());
         r.register("hashes", "Nonces tried", m.hashes.clone());
@@ -71,6 +77,7 @@ impl Metrics {
         r.register("templates", "Templates taken for work", m.templates.clone());
         r.register("templates_refused", "Templates that were none", m.nonsense.clone());
         r.register("nodes_lost", "Connections to nodes that ended or failed", m.nodes_lost.clone());
+        r.register("nodes", "Nodes that are connected now", m.nodes.clone());
         r.register("height", "The height of the block that is searched", m.height.clone());
         r.register("node", "The node that is followed, by its place; -1: none", m.node.clone());
         r.register("searching", "Whether anything is searched now", m.mining.clone());
@@ -114,6 +121,11 @@ impl Metrics {
         self.nodes_lost.inc();
     }
 
+    /// So many nodes are connected.
+    pub fn nodes(&self, connected: usize) {
+        self.nodes.set(u64::try_from(connected).unwrap_or(u64::MAX));
+    }
+
     /// What is searched now: the height, and the node's place, from 0.
     pub fn searching(&self, now: Option<(u64, usize)>) {
         self.mining.set(u64::from(now.is_some()));
@@ -128,6 +140,9 @@ impl Metrics {
         }
     }
 }
+
+/// The names of all fates.
+const FATES: [&str; 8] = ["found", "accepted", "held", "stale", "duplicate", "refused", "lost", "wrong"];
 
 /// The name of a block's fate.
 fn outcome(what: &What) -> &'static str {
@@ -210,6 +225,8 @@ fn answer(request: &Request<Incoming>, registry: &Registry) -> Response<String> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -223,10 +240,65 @@ mod tests {
         metrics.block(&What::Refused { rule: "B3".to_owned(), reason: String::new() });
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
-        assert!(text.contains("printsy_miner_blocks_refused_total{rule=\"other\"} 1000"), "{text}");
-        assert!(text.contains("printsy_miner_blocks_refused_total{rule=\"B3\"} 1"), "{text}");
-        assert!(text.contains("printsy_miner_blocks_total{outcome=\"refused\"} 1001"), "{text}");
-        assert!(text.contains("printsy_miner_node -1"), "{text}");
-        assert!(text.lines().count() < 50, "{text}");
+        assert!(text.contains("printsy_rig_blocks_refused_total{rule=\"other\"} 1000"), "{text}");
+        assert!(text.contains("printsy_rig_blocks_refused_total{rule=\"B3\"} 1"), "{text}");
+        assert!(text.contains("printsy_rig_blocks_total{outcome=\"refused\"} 1001"), "{text}");
+        assert!(text.contains("printsy_rig_node -1"), "{text}");
+        assert!(text.lines().count() < 60, "{text}");
+    }
+
+    #[test]
+    fn every_fate_is_counted_from_0() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let lines = |registry: &Registry| {
+            let mut text = String::new();
+            encode(&mut text, registry).unwrap();
+            text.lines().filter(|line| line.starts_with("printsy_rig_blocks_total{")).count()
+        };
+        assert_eq!(lines(&registry), FATES.len());
+        let (rule, reason) = (String::new(), String::new());
+        for what in [
+            What::Found { wait_ms: 0 },
+            What::Accepted,
+            What::Held,
+            What::Stale,
+            What::Duplicate,
+            What::Refused { rule, reason: reason.clone() },
+            What::Lost { reason },
+            What::Wrong,
+        ] {
+            metrics.block(&what);
+            assert_eq!(metrics.blocks(outcome(&what)), 1, "{what:?}");
+        }
+        assert_eq!(lines(&registry), FATES.len(), "a fate that the list does not have");
+    }
+
+    #[test]
+    fn every_metric_of_a_rig_that_alerts_and_dashboard_name_is_there() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        // Rules have no count before one was broken.
+        metrics.block(&What::Refused { rule: "B3".to_owned(), reason: String::new() });
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        let told = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        let told = told
+            .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() });
+        let told: BTreeSet<String> = told.collect();
+        for file in [
+            include_str!("../../../scripts/operate/alerts.yml"),
+            include_str!("../../../scripts/operate/grafana.json"),
+            include_str!("../../../docs/mining.md"),
+        ] {
+            let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
+            let named = file.match_indices("printsy_rig_").map(|(at, _)| &file[at..]);
+            let named = named.map(|text| text.split(|c| !is_part(c)).next().unwrap());
+            let named: BTreeSet<&str> = named.filter(|name| *name != "printsy_rig_").collect();
+            assert!(named.len() >= 3, "{named:?}");
+            for name in named {
+                assert!(told.contains(name), "{name} is named, and these are told: {told:?}");
+            }
+        }
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use printsy_consensus::Hash;
-use printsy_miner::Miner;
 use printsy_rpc::mining::{SubmitBlock, SubmitBlockParams};
 use printsy_rpc::{Address, ClientError, RpcReason};
 use prometheus_client::registry::Registry;
@@ -16,7 +15,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::bench;
 use crate::cli::Cli;
 use crate::clock::now_ms;
-use crate::desk::{Desk, Effect, Event, NodeIndex, Outcome, What};
+use crate::desk::{Desk, Effect, Event, MAX_REFUSALS, NodeIndex, Outcome, What};
 use crate::engine::{Engine, Found};
 use crate::exit::Failure;
 use crate::metrics::{self, Metrics};
@@ -42,7 +41,7 @@ const RATE_PART: u64 = 10;
 /// The [`Failure`] to report and to exit with.
 pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
     let mut signals = Signals::install()?;
-    let miner = Miner::with_kernel(cli.threads(), bench::kernel(cli.kernel.as_deref())?)?;
+    let miner = bench::miner(cli)?;
     let mut registry = Registry::default();
     let counts = Metrics::register(&mut registry);
     if let Some(address) = cli.metrics_listen {
@@ -76,6 +75,7 @@ pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
         desk: Desk::new(key, cli.nodes.len(), start),
         engine,
         urls: &cli.nodes,
+        ranks,
         links: vec![None; cli.nodes.len()],
         is_leaving: vec![false; cli.nodes.len()],
         complaints: vec![None; cli.nodes.len()],
@@ -102,6 +102,8 @@ struct Shift<'a> {
     desk: Desk,
     engine: Engine,
     urls: &'a [String],
+    /// Whose turn it is.
+    ranks: Ranks,
     links: Vec<Option<Link>>,
     /// Whether a node is followed no longer, and asked only for what was found for it.
     is_leaving: Vec<bool>,
@@ -168,16 +170,15 @@ impl Shift<'_> {
             tokio::select! {
                 judged = timeout_at(until, inbox.judged.recv()) => match judged {
                     Ok(Some((find, outcome))) => self.handle(Event::Judged { find, outcome }),
-                    _ => {
-                        tracing::warn!("stopped before a node had judged the last block");
-                        break;
-                    }
+                    _ => break,
                 },
                 name = signals.next() => {
+                    self.handle(Event::End);
                     return Err(Failure::Runtime(format!("{name} again: ended at once")));
                 }
             }
         }
+        self.handle(Event::End);
         self.count();
         self.summary();
         self.teller.end();
@@ -201,6 +202,19 @@ impl Shift<'_> {
                     self.counts.searching(None);
                 }
                 Effect::Submit { node, find, params } => self.submit(node, find, params),
+                Effect::PassOver(node) => {
+                    let url = &self.urls[node];
+                    tracing::warn!(
+                        node = url,
+                        refusals = MAX_REFUSALS,
+                        "node passed over: it refuses blocks"
+                    );
+                    self.ranks.pass_over(node);
+                }
+                Effect::TryAgain(node) => {
+                    tracing::info!(node = self.urls[node], "node preferred again as before");
+                    self.ranks.try_again(node);
+                }
                 Effect::Tell(fact) => {
                     self.counts.block(&fact.what);
                     tell::block(&fact);
@@ -216,6 +230,7 @@ impl Shift<'_> {
                 let by = if matches!(link, Link::Session(_)) { "websocket" } else { "http" };
                 tracing::info!(node = self.urls[node], by, "connected");
                 self.links[node] = Some(link);
+                self.count_nodes();
                 self.is_leaving[node] = false;
                 self.complaints[node] = None;
                 self.handle(Event::Joined(node));
@@ -253,11 +268,16 @@ impl Shift<'_> {
     /// A node cannot be asked any more.
     fn lose(&mut self, node: NodeIndex) {
         self.links[node] = None;
+        self.count_nodes();
         self.is_leaving[node] = false;
         if self.mined_at == Some(node) {
             self.mined_at = None;
         }
         self.handle(Event::Lost(node));
+    }
+
+    fn count_nodes(&self) {
+        self.counts.nodes(self.links.iter().flatten().count());
     }
 
     /// A node that was left is let go once it has judged what was found for it.

@@ -84,24 +84,35 @@ pub struct Work {
     header: Header,
     target: Target,
     not_before: u64,
+    interval_ms: u64,
     transactions: u64,
 }
 
+/// What a miner has to know of its network to judge a template.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The easiest target ever, compact.
+    pub easiest: u32,
+    /// How long after its parent a block's time is at the least (H6), ms.
+    pub interval_ms: u64,
+}
+
 impl Work {
-    /// The work that `template` is, for `miner`, on a network whose easiest bits are `easiest`.
+    /// The work that `template` is, for `miner`, on a network with these limits.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn check(template: &Template, miner: &PublicKey, easiest: u32) -> Result<Self, TemplateError> {
+    pub fn check(template: &Template, miner: &PublicKey, limits: Limits) -> Result<Self, TemplateError> {
         let header = Header::from_bytes(&template.header.0);
         check_header(&header, miner)?;
-        let target = check_target(template, &header, easiest)?;
+        let target = check_target(template, &header, limits.easiest)?;
         check_beside(template, &header)?;
         Ok(Self {
             id: header.id(),
             header,
             target,
             not_before: template.not_before,
+            interval_ms: limits.interval_ms,
             transactions: template.transactions,
         })
     }
@@ -124,10 +135,17 @@ impl Work {
         self.target
     }
 
-    /// The earliest time peers take the block, ms since 1970.
+    /// The earliest time peers take the block, by the node's clock, ms since 1970.
     #[must_use]
     pub fn not_before(&self) -> u64 {
         self.not_before
+    }
+
+    /// The longest that a block waits for that time once its parent is known to the node, ms: the node took the parent by
+    /// its own clock (H7), and this block's time is at the earliest this much after the parent's (H6).
+    #[must_use]
+    pub fn interval_ms(&self) -> u64 {
+        self.interval_ms
     }
 
     /// How many transactions it holds, as the node says.
@@ -200,6 +218,7 @@ mod tests {
     use super::*;
 
     const EASIEST: u32 = 0x207f_ffff;
+    const LIMITS: Limits = Limits { easiest: EASIEST, interval_ms: 500 };
 
     fn miner() -> PublicKey {
         SecretKey::development("miner-1").public_key()
@@ -232,7 +251,7 @@ mod tests {
     }
 
     fn judge(template: &Template) -> Result<Work, TemplateError> {
-        Work::check(template, &miner(), EASIEST)
+        Work::check(template, &miner(), LIMITS)
     }
 
     #[test]
@@ -258,9 +277,12 @@ mod tests {
             let error = judge(&told(wrong)).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
-        let easier = Work::check(&told(header()), &miner(), 0x1f00_ffff).unwrap_err();
+        let judge_where =
+            |easiest| Work::check(&told(header()), &miner(), Limits { easiest, ..LIMITS }).unwrap_err();
+        let easier = judge_where(0x1f00_ffff);
         assert_eq!(easier, TemplateError::TooEasy { got: EASIEST, easiest: 0x1f00_ffff });
-        assert!(Work::check(&told(header()), &miner(), 0).is_err(), "a network without a target");
+        let without_a_target = judge_where(0);
+        assert_eq!(without_a_target, TemplateError::TooEasy { got: EASIEST, easiest: 0 });
     }
 
     #[test]

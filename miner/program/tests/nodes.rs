@@ -271,10 +271,40 @@ async fn a_template_forgotten_by_a_restarted_node_is_told_as_lost_unless_the_blo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_refuses_three_blocks_in_a_row_is_passed_over_for_the_next() {
+    let says = Says { verdict: Ok(Verdict::Refused), ..Says::template(1, EASY, 1) };
+    let refusing = Mock::start(Tells::Pushes, says).await;
+    let mut other = Mock::start(Tells::Pushes, Says::template(1, EASY, 2)).await;
+    let mut miner = Running::start(&[&refusing.url, &other.url]);
+    miner.says_that("node passed over: it refuses blocks", |line| line["node"] == refusing.url);
+    assert_eq!(miner.said("block refused"), 3);
+    miner.says_that("mining", |line| line["node"] == other.url);
+    block(&header(1, EASY, 2), &other.submitted().await);
+    miner.says("block accepted");
+    assert_eq!(miner.stop_by("TERM").0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_no_node_has_judged_when_the_program_is_stopped_is_told_and_counted_as_lost() {
+    let busy = RpcError::refused("this node is stopping", ErrorData::new(RpcReason::Storage));
+    let says = Says { verdict: Err(busy), ..Says::template(1, EASY, 1) };
+    let mut node = Mock::start(Tells::Pushes, says).await;
+    let mut miner = Running::start(&[&node.url]);
+    let found = block(&header(1, EASY, 1), &node.submitted().await);
+    miner.says("block not judged yet, kept");
+    let (code, said, _) = miner.stop_by("TERM");
+    assert_eq!(code, 0);
+    let line = said.iter().find(|line| line["message"] == "block lost").expect("it is told");
+    assert_eq!(line["hash"], found.id().to_string());
+    let summary = said.iter().find(|line| line["message"] == "so far").expect("it is summed up");
+    assert_eq!(summary["lost"], 1, "{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slot_is_waited_for_and_a_stop_hands_in_at_once() {
     let mut slot = json!(template(&header(1, EASY, 1)));
     slot["notBefore"] = json!(u64::MAX / 8);
-    let says = Says { template: Ok(slot), verdict: Ok(Verdict::Held), ..Says::nothing() };
+    let says = Says { template: Ok(slot), verdict: Ok(Verdict::Held), ..Says::slow_network() };
     let mut node = Mock::start(Tells::Pushes, says).await;
     let mut miner = Running::start(&[&node.url]);
     miner.says("block found, kept until its time");

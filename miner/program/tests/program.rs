@@ -54,6 +54,36 @@ fn the_self_test_and_the_measurement_name_every_kernel() {
     assert!(report["kernels"][0]["hashesPerSecond"].as_u64() > Some(1_000), "{report}");
 }
 
+#[test]
+fn the_manual_and_the_completions_tell_every_option_and_command() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("man1");
+    // A key in the environment, as where a rig runs, is in nobody's way.
+    let mut man = miner(&["man", "--to", folder.to_str().unwrap()]);
+    let ended = man.env("PRINTSY_MINER_KEY", "dev:miner-1").output().unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    let (code, bash, stderr) = run(&["completions", "bash"]);
+    assert_eq!(code, 0, "{stderr}");
+    for command in ["man", "completions"] {
+        assert!(folder.join(format!("printsy-miner-{command}.1")).is_file(), "{command}");
+        assert!(bash.contains(command), "{command}");
+    }
+    let page = std::fs::read_to_string(folder.join("printsy-miner.1")).unwrap();
+    let (_, help, _) = run(&["--help"]);
+    let words = help.split(|c: char| c.is_whitespace() || ",[]".contains(c));
+    let options: Vec<&str> = words.filter(|word| word.starts_with("--")).collect();
+    assert!(options.len() > 10, "{help}");
+    for option in options {
+        assert!(bash.contains(option), "{option}");
+        assert!(page.contains(&option.replace('-', "\\-")), "{option}: {page}");
+    }
+    let used = home.path().join("file");
+    std::fs::write(&used, "").unwrap();
+    let (code, _, stderr) = run(&["man", "--to", used.to_str().unwrap()]);
+    assert_eq!((code, stderr.contains("cannot write the pages")), (1, true), "{stderr}");
+    assert_eq!(run(&["completions", "abacus"]).0, 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_it_with_0_and_a_second_does_no_harm() {
     let node = Mock::start(Tells::Pushes, Says::template(1, HARD, 1)).await;
@@ -93,7 +123,7 @@ async fn metrics_are_offered_where_it_was_told_and_a_used_port_is_7() {
     };
     let answer = get("/metrics");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert!(answer.contains("printsy_miner_height 7") && answer.contains("printsy_miner_node 0"), "{answer}");
+    assert!(answer.contains("printsy_rig_height 7") && answer.contains("printsy_rig_node 0"), "{answer}");
     assert!(get("/").starts_with("HTTP/1.1 404"));
     assert_eq!(running.stop_by("TERM").0, 0);
 }

@@ -2,7 +2,7 @@
 //!
 //! In the header's last block the nonce's lower half is word 6 of the schedule, its upper half word 7. So rounds 0
 //! to 5 are the same for every try; of the schedule, words 16 to 20 are, and some of the four terms of words 21 to
-//! 36. That is a twelfth of a first hash saved; of the second, which reads the first's digest, nothing is known
+//! 31; of the one term each that is known of words 32 to 36 no kernel makes use. That is a twelfth of a first hash saved; of the second, which reads the first's digest, nothing is known
 //! before but its padding.
 
 use std::ops::RangeInclusive;
@@ -16,8 +16,8 @@ use super::{Puzzle, TAIL_WORDS};
 const NONCE_WORD: usize = TAIL_WORDS;
 /// The last word of the schedule of which nothing depends on the nonce's lower half.
 const LAST_WHOLE: usize = 20;
-/// One more than the last word of which any term is known.
-const KNOWN_WORDS: usize = 37;
+/// One more than the last word of which a kernel uses what is known.
+const KNOWN_WORDS: usize = 32;
 
 /// A word whose first bit is the padding's.
 pub(super) const PADDING: u32 = 0x8000_0000;

@@ -23,8 +23,15 @@ const STEP_ORDERS: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Growing {
     waiting: Vec<(Ticket, PublicKey)>,
-    /// How many orders were put into templates when it began.
-    before: u64,
+    /// What templates had cost when it began.
+    before: Cost,
+}
+
+/// What templates have cost so far: how many times an order was executed for one, and how many were thrown away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cost {
+    orders: u64,
+    faults: u64,
 }
 
 /// How often the body of a tip has grown.
@@ -43,8 +50,12 @@ impl Pace {
         self.tip != tip || self.growths < MAX_GROWTHS_AT_ONCE || !is_young
     }
 
-    /// Notes that it grew.
-    fn grew(&mut self, tip: Hash, now: u64) {
+    /// Notes that it grew, where it cost anything. A template thrown away takes the body with it: who asks next would have
+    /// it all executed anew.
+    fn note(&mut self, before: Cost, after: Cost, tip: Hash, now: u64) {
+        if before == after {
+            return;
+        }
         let growths = if self.tip == tip { self.growths } else { 0 };
         *self = Self { tip, growths: growths.saturating_add(1), grown_at: now };
     }
@@ -62,7 +73,7 @@ impl Core {
             self.effects.push(Effect::TemplateAnswer(ticket, Err(refusal)));
             return Ok(());
         }
-        let (tip, now) = (self.ledger.tip().id(), self.now);
+        let (tip, now, before) = (self.ledger.tip().id(), self.now, self.template_cost());
         let made = match body {
             TemplateBody::Empty => self.ledger.empty_template(miner, now),
             TemplateBody::Whole => self.ledger.template(miner, now),
@@ -72,6 +83,9 @@ impl Core {
             },
             TemplateBody::Paced => self.ledger.present_template(miner, now),
         };
+        // A body that grew whole, for the first template of a tip, leaves the others their growths.
+        let Cost { orders, .. } = before;
+        self.pace.note(before, Cost { orders, ..self.template_cost() }, tip, now);
         self.answer_miner(ticket, made)
     }
 
@@ -92,7 +106,7 @@ impl Core {
         let is_first = !self.is_growing();
         self.growing.waiting.push((ticket, miner));
         if is_first {
-            self.growing.before = self.ledger.templated_orders();
+            self.growing.before = self.template_cost();
             self.grow()?;
         }
         Ok(())
@@ -103,14 +117,16 @@ impl Core {
         if !self.is_growing() || self.ledger.grow_template(STEP_ORDERS)? {
             return Ok(());
         }
-        if self.ledger.templated_orders() != self.growing.before {
-            self.pace.grew(self.ledger.tip().id(), self.now);
-        }
         for (ticket, miner) in std::mem::take(&mut self.growing.waiting) {
             let made = self.ledger.present_template(miner, self.now);
             self.answer_miner(ticket, made)?;
         }
+        self.pace.note(self.growing.before, self.template_cost(), self.ledger.tip().id(), self.now);
         Ok(())
+    }
+
+    fn template_cost(&self) -> Cost {
+        Cost { orders: self.ledger.templated_orders(), faults: self.ledger.template_faults() }
     }
 
     fn answer_miner(
@@ -140,20 +156,36 @@ impl Core {
 mod tests {
     use super::*;
 
+    const NOTHING: Cost = Cost { orders: 0, faults: 0 };
+    const GROWTH: Cost = Cost { orders: 1, faults: 0 };
+    const FAULT: Cost = Cost { orders: 0, faults: 1 };
+
     #[test]
     fn a_body_grows_at_once_a_few_times_on_each_tip_and_then_once_a_second() {
         let (tip, next) = (Hash([1; 32]), Hash([2; 32]));
-        let mut pace = Pace::default();
-        for _ in 0..MAX_GROWTHS_AT_ONCE {
-            assert!(pace.may_grow(tip, 5_000));
-            pace.grew(tip, 5_000);
+        for cost in [GROWTH, FAULT] {
+            let mut pace = Pace::default();
+            for _ in 0..MAX_GROWTHS_AT_ONCE {
+                assert!(pace.may_grow(tip, 5_000));
+                pace.note(NOTHING, cost, tip, 5_000);
+            }
+            assert!(!pace.may_grow(tip, 5_000));
+            assert!(!pace.may_grow(tip, 5_999));
+            assert!(pace.may_grow(tip, 6_000));
+            pace.note(NOTHING, cost, tip, 6_000);
+            assert!(!pace.may_grow(tip, 6_999));
+            assert!(pace.may_grow(tip, 4_000), "a clock set back");
+            assert!(pace.may_grow(next, 6_000), "a new tip");
         }
-        assert!(!pace.may_grow(tip, 5_000));
-        assert!(!pace.may_grow(tip, 5_999));
-        assert!(pace.may_grow(tip, 6_000));
-        pace.grew(tip, 6_000);
-        assert!(!pace.may_grow(tip, 6_999));
-        assert!(pace.may_grow(tip, 4_000), "a clock set back");
-        assert!(pace.may_grow(next, 6_000), "a new tip");
+    }
+
+    #[test]
+    fn what_cost_nothing_was_no_growth() {
+        let tip = Hash([1; 32]);
+        let mut pace = Pace::default();
+        for _ in 0..=MAX_GROWTHS_AT_ONCE {
+            pace.note(GROWTH, GROWTH, tip, 5_000);
+            assert!(pace.may_grow(tip, 5_000));
+        }
     }
 }

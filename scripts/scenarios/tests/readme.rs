@@ -246,6 +246,19 @@ fn the_first_block_is_mined_as_the_manual_says() {
     said(&wallet(&register, &url, home.path()));
     miner.wait_for("mining");
     miner.wait_for("block accepted");
+    let steps = calls(MINING, "For the registrar", "printsy");
+    let [miners, register, revoke] = steps.as_slice() else { panic!("{steps:?}") };
+    let with_address = |words: &[String]| -> Vec<String> {
+        words.iter().map(|word| word.replace("ADDRESS", address)).collect()
+    };
+    assert!(said(&wallet(miners, &url, home.path())).contains(address), "a rig that has mined is listed");
+    let again = wallet(&with_address(register), &url, home.path());
+    assert!(!again.status.success() && String::from_utf8_lossy(&again.stderr).contains("S13"), "{again:?}");
+    said(&wallet(&with_address(revoke), &url, home.path()));
+    miner.wait_for("no work from the node");
+    assert!(!said(&wallet(miners, &url, home.path())).contains(address), "it is listed no more");
+    said(&wallet(&with_address(register), &url, home.path()));
+    miner.wait_for("block accepted");
     drop(miner);
     let own = calls(MINING, "A node that mines", "printsyd").remove(0);
     let own = Daemon::start("printsyd", &elsewhere(own), home.path());

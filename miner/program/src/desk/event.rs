@@ -39,6 +39,8 @@ pub enum Event {
     Tick,
     /// The program ends: nothing is searched, and finds are handed in at once.
     Stop,
+    /// Nothing is waited for any longer: what no node has judged or keeps is lost.
+    End,
 }
 
 /// One search.
@@ -52,6 +54,8 @@ pub struct Job {
     pub work: Arc<Work>,
     /// The first nonce.
     pub start: u64,
+    /// When its block may be shown, by this machine's clock, ms since 1970.
+    pub slot: u64,
 }
 
 /// What became of handing a find in.
@@ -81,6 +85,10 @@ pub enum Effect {
         /// How.
         params: SubmitBlockParams,
     },
+    /// Prefer every other node to this one, which refuses what is found.
+    PassOver(NodeIndex),
+    /// Prefer it again as before.
+    TryAgain(NodeIndex),
     /// Tell people and count.
     Tell(Fact),
 }

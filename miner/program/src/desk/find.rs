@@ -31,6 +31,8 @@ pub(super) struct Find {
     /// Who made the template.
     pub(super) node: NodeIndex,
     pub(super) stage: Stage,
+    /// When it may be shown, by this machine's clock, ms since 1970.
+    pub(super) slot: u64,
     /// How many times it was handed in.
     pub(super) tries: u32,
     nonce: u64,
@@ -42,7 +44,7 @@ pub(super) struct Find {
 
 impl Find {
     pub(super) fn new(job: Job, nonce: u64, key: &SecretKey, now: u64) -> Self {
-        let Job { node, work, .. } = job;
+        let Job { node, work, slot, .. } = job;
         let mut header = *work.header();
         header.nonce = nonce;
         let id = header.id();
@@ -52,6 +54,7 @@ impl Find {
             work,
             node,
             stage: Stage::Slot,
+            slot,
             tries: 0,
             nonce,
             signature,
@@ -72,6 +75,14 @@ impl Find {
             return Some(self.node);
         }
         joined.iter().position(|joined| *joined).filter(|_| self.work.is_empty())
+    }
+
+    /// Who judges it: the node it was handed in to, or, where that was lost meanwhile, the one that made its template.
+    pub(super) fn judge(&self) -> NodeIndex {
+        match self.stage {
+            Stage::InFlight { to } => to,
+            _ => self.node,
+        }
     }
 
     /// How it is handed in to `node`.
@@ -130,7 +141,7 @@ impl Find {
     /// When it is to be looked at though nothing happens.
     pub(super) fn wake_at(&self) -> Option<u64> {
         match self.stage {
-            Stage::Slot => Some(self.work.not_before()),
+            Stage::Slot => Some(self.slot),
             Stage::Ready { at } => Some(at),
             Stage::InFlight { .. } => None,
             Stage::Held { until } => Some(until),

@@ -9,10 +9,14 @@
 //!   second block on one parent gains nothing;
 //! - a find is kept until a node has judged it or the chain has gone past it; it goes back to the node that made its
 //!   template, and one that holds no transactions may go to any node, whole;
-//! - work of a node that is gone is searched on for [`GRACE_MS`], no longer: by then it is likely to be stale.
+//! - work of a node that is gone is searched on for [`GRACE_MS`], no longer: by then it is likely to be stale;
+//! - a node that refuses [`MAX_REFUSALS`] blocks in a row comes after all others for [`PASS_OVER_MS`] (`standing`);
+//! - a slot is a time of the node's clock, and this machine's may be another: a block waits for it no longer than the
+//!   interval of H6 after the first work on its parent came, for by then it is here by the node's clock too.
 
 mod event;
 mod find;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +28,8 @@ use printsy_rpc::mining::Verdict;
 use crate::work::Work;
 pub use event::{Effect, Event, Fact, Job, NodeIndex, Outcome, What};
 use find::{Find, Stage};
+use standing::Standing;
+pub use standing::{MAX_REFUSALS, PASS_OVER_MS};
 
 /// How long the work of a node that is gone is searched on: longer than a broken connection takes to be made anew,
 /// about as long as a few blocks take.
@@ -51,6 +57,16 @@ struct Current {
     work: Arc<Work>,
     /// Where to go on once what is running ends.
     start: u64,
+    /// When the first work on its parent came.
+    came_at: u64,
+}
+
+impl Current {
+    /// A search on it, with the slot of its block.
+    fn job(&self, number: u64) -> Job {
+        let slot = self.work.not_before().min(self.came_at.saturating_add(self.work.interval_ms()));
+        Job { number, node: self.node, work: self.work.clone(), start: self.start, slot }
+    }
 }
 
 /// The desk.
@@ -58,6 +74,7 @@ struct Current {
 pub struct Desk {
     key: SecretKey,
     joined: Vec<bool>,
+    standing: Standing,
     start: u64,
     current: Option<Current>,
     /// Since when the current node is gone.
@@ -82,6 +99,7 @@ impl Desk {
         Self {
             key,
             joined: vec![false; nodes],
+            standing: Standing::new(nodes),
             start,
             current: None,
             lost_at: None,
@@ -120,6 +138,7 @@ impl Desk {
             Event::Judged { find, outcome } => self.judged(find, outcome, now, &mut effects),
             Event::Tick => {}
             Event::Stop => self.is_stopping = true,
+            Event::End => self.end(&mut effects),
         }
         self.settle(now, &mut effects);
         effects
@@ -139,7 +158,7 @@ impl Desk {
         let rest = (self.rest_until > 0).then_some(self.rest_until);
         let done = self.done.map(|(_, until)| until);
         // What is due already waits for something else, such as a node that comes back.
-        finds.chain(lost).chain(rest).chain(done).filter(|at| *at > now).min()
+        finds.chain(lost).chain(rest).chain(done).chain(self.standing.wake_at()).filter(|at| *at > now).min()
     }
 
     /// Whether a find is on its way to a node, or could be.
@@ -174,14 +193,19 @@ impl Desk {
 
     /// A node's work becomes the current one, unless it comes from a less preferred node than the one followed.
     fn take(&mut self, node: NodeIndex, work: Arc<Work>, now: u64, effects: &mut Vec<Effect>) {
-        let is_followed = |current: &Current| current.node >= node || !self.is_joined(current.node);
+        let is_followed = |current: &Current| {
+            !self.standing.is_preferred(current.node, node) || !self.is_joined(current.node)
+        };
         if !self.current.as_ref().is_none_or(is_followed) {
             return;
         }
         self.lost_at = None;
         self.leave_behind(&work, now, effects);
         if self.current.as_ref().is_none_or(|current| current.work.id() != work.id()) {
-            self.current = Some(Current { node, work, start: self.start });
+            let parent = work.header().parent;
+            let before = self.current.as_ref().filter(|current| current.work.header().parent == parent);
+            let came_at = before.map_or(now, |current| current.came_at);
+            self.current = Some(Current { node, work, start: self.start, came_at });
         } else if let Some(current) = &mut self.current {
             current.node = node;
         }
@@ -219,7 +243,7 @@ impl Desk {
         if self.finds.iter().any(|other| other.id == find.id) {
             return;
         }
-        let wait_ms = find.work.not_before().saturating_sub(now);
+        let wait_ms = find.slot.saturating_sub(now);
         effects.push(find.tell(What::Found { wait_ms }));
         // The chain may have gone on while the news of the find was under way.
         let tip = self.current.as_ref().map(|current| *current.work.header());
@@ -258,7 +282,7 @@ impl Desk {
             Verdict::Duplicate if find.tries > 1 => What::Accepted,
             Verdict::Duplicate => What::Duplicate,
             Verdict::Held => {
-                find.stage = Stage::Held { until: find.work.not_before().max(now).saturating_add(HELD_MS) };
+                find.stage = Stage::Held { until: find.slot.max(now).saturating_add(HELD_MS) };
                 effects.push(find.tell(What::Held));
                 return self.finds.push(find);
             }
@@ -272,7 +296,8 @@ impl Desk {
                 reason: submission.reason.unwrap_or_default(),
             },
         };
-        match &what {
+        effects.push(find.tell(what.clone()));
+        match what {
             What::Accepted | What::Duplicate => self.accepted(&find, now),
             // The node has the next tip already, and its template is under way.
             What::Stale => self.done = Some((find.work.header().parent, now.saturating_add(DONE_MS))),
@@ -280,14 +305,26 @@ impl Desk {
                 self.refusals = self.refusals.saturating_add(1);
                 let rest = self.refusals.saturating_mul(REST_MS).min(MAX_REST_MS);
                 self.rest_until = now.saturating_add(rest);
+                self.standing.refused_by(find.judge(), now, effects);
             }
             _ => {}
         }
-        effects.push(find.tell(what));
+    }
+
+    /// What a node keeps may still come to something; all else is told as lost.
+    fn end(&mut self, effects: &mut Vec<Effect>) {
+        self.is_stopping = true;
+        for find in std::mem::take(&mut self.finds) {
+            if !matches!(find.stage, Stage::Held { .. }) {
+                let reason = "the program was stopped before a node had judged it".to_owned();
+                effects.push(find.tell(What::Lost { reason }));
+            }
+        }
     }
 
     fn accepted(&mut self, find: &Find, now: u64) {
         self.refusals = 0;
+        self.standing.accepted_by(find.judge());
         self.done = Some((find.work.header().parent, now.saturating_add(DONE_MS)));
     }
 
@@ -297,14 +334,14 @@ impl Desk {
         self.hand_in(now, effects);
         let wanted = self.wanted();
         let running = self.running.map(|(_, id)| id);
-        if wanted.as_ref().map(|(_, work, _)| work.id()) == running {
+        if wanted.map(|current| current.work.id()) == running {
             return;
         }
         match wanted {
-            Some((node, work, start)) => {
-                self.searches += 1;
-                self.running = Some((self.searches, work.id()));
-                let job = Job { number: self.searches, node, work, start };
+            Some(current) => {
+                let job = current.job(self.searches + 1);
+                self.searches = job.number;
+                self.running = Some((job.number, job.work.id()));
                 effects.push(Effect::Search(job));
             }
             None => {
@@ -316,6 +353,7 @@ impl Desk {
 
     /// What has lasted too long ends.
     fn expire(&mut self, now: u64, effects: &mut Vec<Effect>) {
+        self.standing.expire(now, effects);
         if self.lost_at.is_some_and(|at| now >= at.saturating_add(GRACE_MS)) {
             (self.current, self.lost_at) = (None, None);
         }
@@ -333,7 +371,7 @@ impl Desk {
     /// Every find whose moment it is goes to a node that can judge it.
     fn hand_in(&mut self, now: u64, effects: &mut Vec<Effect>) {
         for find in &mut self.finds {
-            if matches!(find.stage, Stage::Slot) && (self.is_stopping || now >= find.work.not_before()) {
+            if matches!(find.stage, Stage::Slot) && (self.is_stopping || now >= find.slot) {
                 find.stage = Stage::Ready { at: 0 };
             }
             let is_due = matches!(find.stage, Stage::Ready { at } if now >= at);
@@ -345,8 +383,8 @@ impl Desk {
         }
     }
 
-    /// What ought to be searched, whose work it is, and from which nonce on.
-    fn wanted(&self) -> Option<(NodeIndex, Arc<Work>, u64)> {
+    /// What ought to be searched.
+    fn wanted(&self) -> Option<&Current> {
         let current = self.current.as_ref()?;
         let parent = current.work.header().parent;
         let is_done = self.done.is_some_and(|(done, _)| done == parent);
@@ -356,6 +394,6 @@ impl Desk {
                 && (find.node == current.node || find.to_whom(&self.joined).is_some())
         });
         let rests = self.is_stopping || self.rest_until > 0 || is_done || has_find;
-        (!rests).then(|| (current.node, current.work.clone(), current.start))
+        (!rests).then_some(current)
     }
 }

@@ -6,10 +6,12 @@ use printsy_rpc::mining::{Submission, SubmitBlockParams, Template};
 use printsy_rpc::{HashHex, Hex};
 
 use super::*;
+use crate::work::Limits;
 
 /// Half of all ids meet it.
 const BITS: u32 = 0x207f_ffff;
 const NOW: u64 = 1_000_000;
+const INTERVAL_MS: u64 = 10_000;
 
 fn key() -> SecretKey {
     SecretKey::development("miner-1")
@@ -38,7 +40,8 @@ fn work_on(parent: Hash, height: u64, body: u8, not_before: u64) -> Arc<Work> {
         transactions: u64::from(body),
         not_before,
     };
-    Arc::new(Work::check(&template, &key().public_key(), BITS).unwrap())
+    let limits = Limits { easiest: BITS, interval_ms: INTERVAL_MS };
+    Arc::new(Work::check(&template, &key().public_key(), limits).unwrap())
 }
 
 fn work(parent: u8, body: u8) -> Arc<Work> {
@@ -66,12 +69,14 @@ struct Play {
     search: Option<Job>,
     submits: Vec<(NodeIndex, Hash, SubmitBlockParams)>,
     told: Vec<What>,
+    passed_over: Vec<NodeIndex>,
 }
 
 impl Play {
     fn new(nodes: usize) -> Self {
         let desk = Desk::new(key(), nodes, 0);
-        let mut play = Self { desk, now: NOW, search: None, submits: vec![], told: vec![] };
+        let mut play =
+            Self { desk, now: NOW, search: None, submits: vec![], told: vec![], passed_over: vec![] };
         (0..nodes).for_each(|node| play.event(Event::Joined(node)));
         play
     }
@@ -84,6 +89,8 @@ impl Play {
                 Effect::Rest => self.search = None,
                 Effect::Submit { node, find, params } => self.submits.push((node, find, params)),
                 Effect::Tell(fact) => self.told.push(fact.what),
+                Effect::PassOver(node) => self.passed_over.push(node),
+                Effect::TryAgain(node) => self.passed_over.retain(|other| *other != node),
             }
         }
     }
@@ -384,4 +391,114 @@ fn finds_are_bounded_and_end_with_time() {
     assert_eq!(play.desk.finds.len(), MAX_FINDS);
     play.later(MAX_AGE_MS);
     assert!(play.desk.finds.is_empty());
+}
+
+/// Work of `node` on a parent of its own, found and refused there; then the rest is waited out.
+fn refused(play: &mut Play, node: NodeIndex, parent: u8) {
+    play.event(Event::Work(node, work(parent, 1)));
+    let find = play.find();
+    assert_eq!(play.submits.first().map(|submit| submit.0), Some(node));
+    play.judged(find, submission(Verdict::Refused));
+    play.later(MAX_REST_MS);
+}
+
+#[test]
+fn a_node_that_refuses_some_in_a_row_is_passed_over_for_a_while() {
+    let mut play = Play::new(2);
+    refused(&mut play, 0, 1);
+    refused(&mut play, 0, 2);
+    // One that is taken begins the row anew.
+    play.event(Event::Work(0, work(3, 1)));
+    let find = play.find();
+    play.judged(find, submission(Verdict::Accepted));
+    refused(&mut play, 0, 4);
+    refused(&mut play, 0, 5);
+    assert!(play.passed_over.is_empty());
+    let since = play.now;
+    refused(&mut play, 0, 6);
+    assert_eq!(play.passed_over, [0]);
+    play.event(Event::Work(1, work(7, 2)));
+    play.event(Event::Work(0, work(7, 1)));
+    assert_eq!(play.searched(), Some(work(7, 2).id()), "the next node's work, whatever the first gives");
+    assert_eq!(play.desk.wake_at(play.now), Some(since + PASS_OVER_MS));
+    play.later(since + PASS_OVER_MS - play.now - 1);
+    assert_eq!(play.passed_over, [0]);
+    play.later(1);
+    assert!(play.passed_over.is_empty());
+    play.event(Event::Work(0, work(7, 1)));
+    assert_eq!(play.searched(), Some(work(7, 1).id()), "preferred again");
+}
+
+#[test]
+fn where_no_other_gives_work_that_of_a_node_passed_over_is_searched() {
+    let mut play = Play::new(2);
+    (1..4).for_each(|parent| refused(&mut play, 0, parent));
+    assert_eq!(play.passed_over, [0]);
+    play.event(Event::Work(0, work(4, 1)));
+    assert_eq!(play.searched(), Some(work(4, 1).id()));
+    // Of all that refuse, the last one is the worst choice.
+    (5..8).for_each(|parent| refused(&mut play, 1, parent));
+    assert_eq!(play.passed_over, [1]);
+    // And the only one is no choice at all.
+    let mut play = Play::new(1);
+    (1..9).for_each(|parent| refused(&mut play, 0, parent));
+    assert!(play.passed_over.is_empty());
+}
+
+#[test]
+fn at_the_end_each_block_that_no_node_has_judged_or_keeps_is_told_as_lost() {
+    for (outcome, is_lost) in [
+        (None, true),
+        (Some(Outcome::NotNow("no answer".to_owned())), true),
+        (Some(submission(Verdict::Held)), false),
+        (Some(submission(Verdict::Accepted)), false),
+    ] {
+        let mut play = Play::new(1);
+        play.event(Event::Work(0, work(1, 1)));
+        let find = play.find();
+        if let Some(outcome) = outcome {
+            play.judged(find, outcome);
+        }
+        play.event(Event::Stop);
+        let before = play.told.len();
+        play.event(Event::End);
+        assert_eq!(play.told.len() - before, usize::from(is_lost));
+        if is_lost {
+            let Some(What::Lost { reason }) = play.told.last() else { panic!("{:?}", play.told) };
+            assert!(reason.contains("stopped"), "{reason}");
+        }
+        play.event(Event::End);
+        assert_eq!(play.told.len() - before, usize::from(is_lost), "told once");
+    }
+}
+
+#[test]
+fn a_clock_that_is_late_holds_a_block_no_longer_than_the_interval_after_its_parent_came() {
+    // The slot is here by the node's clock; by this one it is minutes away.
+    let slot = NOW + 300_000;
+    let mut play = Play::new(2);
+    play.event(Event::Work(0, work_on(Hash([1; 32]), 1, 1, slot)));
+    play.later(INTERVAL_MS / 2);
+    // Newer work on that parent, and another node's, do not begin the wait anew.
+    play.event(Event::Work(0, work_on(Hash([1; 32]), 1, 2, slot)));
+    play.event(Event::Lost(0));
+    play.event(Event::Work(1, work_on(Hash([1; 32]), 1, 3, slot)));
+    let find = play.find();
+    assert_eq!(play.told.last(), Some(&What::Found { wait_ms: INTERVAL_MS / 2 }));
+    assert_eq!(play.desk.wake_at(play.now), Some(NOW + INTERVAL_MS));
+    play.later(INTERVAL_MS / 2 - 1);
+    assert!(play.submits.is_empty());
+    play.later(1);
+    assert_eq!(play.submits.first().map(|submit| (submit.0, submit.1)), Some((1, find)));
+}
+
+#[test]
+fn a_clock_that_is_right_or_early_waits_for_the_slot_itself() {
+    for (slot, wait_ms) in [(NOW + 500, 500), (NOW, 0), (NOW - 300_000, 0)] {
+        let mut play = Play::new(1);
+        play.event(Event::Work(0, work_on(Hash([1; 32]), 1, 1, slot)));
+        play.find();
+        assert_eq!(play.told.last(), Some(&What::Found { wait_ms }));
+        assert_eq!(play.submits.len(), usize::from(wait_ms == 0));
+    }
 }

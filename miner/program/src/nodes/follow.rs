@@ -18,7 +18,7 @@ use super::backoff::Backoff;
 use super::link::{Link, sentence};
 use super::{News, Ranks};
 use crate::desk::NodeIndex;
-use crate::work::Work;
+use crate::work::{Limits, Work};
 
 /// How often a node is asked that does not tell by itself: what a new tip costs there, on average half of it.
 const POLL_EVERY: Duration = Duration::from_millis(100);
@@ -57,8 +57,8 @@ pub struct Network {
     pub name: String,
     /// Block 0's id.
     pub genesis: Hash,
-    /// The easiest target ever, compact.
-    pub easiest: u32,
+    /// What its templates keep to.
+    pub limits: Limits,
 }
 
 impl Network {
@@ -79,7 +79,7 @@ impl Network {
         Ok(Self {
             name: genesis.params().network_name(),
             genesis: genesis.hash(),
-            easiest: genesis.params().bits,
+            limits: Limits { easiest: genesis.params().bits, interval_ms: genesis.params().min_interval_ms },
         })
     }
 }
@@ -163,7 +163,7 @@ impl Follower {
         self.news.send(News::Joined { node: self.node, link: link.clone() }).await?;
         let mut told = Told {
             follower: self,
-            easiest: network.easiest,
+            limits: network.limits,
             last: None,
             idle: None,
             is_turned_away: false,
@@ -265,7 +265,7 @@ async fn poll(link: &Link, told: &mut Told<'_>) -> Result<(), End> {
 /// What was told of a node, so that nothing is told twice.
 struct Told<'a> {
     follower: &'a Follower,
-    easiest: u32,
+    limits: Limits,
     /// The last template's name.
     last: Option<Hash>,
     /// Why it has no work now.
@@ -293,7 +293,7 @@ impl Told<'_> {
     async fn template(&mut self, template: &Template) -> Result<(), End> {
         let Follower { node, miner, news, ranks, .. } = self.follower;
         let node = *node;
-        match Work::check(template, miner, self.easiest) {
+        match Work::check(template, miner, self.limits) {
             Ok(work) => {
                 self.backoff.reset();
                 ranks.set(node, true);

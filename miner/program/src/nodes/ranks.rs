@@ -1,7 +1,8 @@
 //! Whose turn it is: a node is followed while none that is preferred to it may be expected to give work.
 //!
 //! Each node is trusted to work until it was tried and failed, and again once it has worked. So the first node is
-//! tried first and the second only when the first has failed; when the first works again, the second is left.
+//! tried first and the second only when the first has failed; when the first works again, the second is left. One that the
+//! desk passes over comes after all that it does not, whatever the order.
 
 use std::sync::Arc;
 
@@ -12,24 +13,49 @@ use crate::desk::NodeIndex;
 /// Which nodes may be expected to give work. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Ranks {
-    hopeful: Arc<watch::Sender<Vec<bool>>>,
+    places: Arc<watch::Sender<Vec<Place>>>,
+}
+
+/// What is known of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    /// Whether it may be expected to give work.
+    is_hopeful: bool,
+    /// Whether the desk passes it over.
+    is_passed_over: bool,
 }
 
 impl Ranks {
     /// So many nodes, none of them tried yet.
     #[must_use]
     pub fn new(nodes: usize) -> Self {
-        Self { hopeful: Arc::new(watch::Sender::new(vec![true; nodes])) }
+        let untried = Place { is_hopeful: true, is_passed_over: false };
+        Self { places: Arc::new(watch::Sender::new(vec![untried; nodes])) }
     }
 
     /// Says whether a node may be expected to give work.
     pub fn set(&self, node: NodeIndex, is_hopeful: bool) {
-        self.hopeful.send_if_modified(|all| {
-            let changed = all.get(node).is_some_and(|before| *before != is_hopeful);
-            if let Some(before) = all.get_mut(node) {
-                *before = is_hopeful;
+        self.change(node, |place| Place { is_hopeful, ..place });
+    }
+
+    /// Prefers every other node to this one.
+    pub fn pass_over(&self, node: NodeIndex) {
+        self.change(node, |place| Place { is_passed_over: true, ..place });
+    }
+
+    /// Prefers it again as before.
+    pub fn try_again(&self, node: NodeIndex) {
+        self.change(node, |place| Place { is_passed_over: false, ..place });
+    }
+
+    fn change(&self, node: NodeIndex, to: impl Fn(Place) -> Place) {
+        self.places.send_if_modified(|all| match all.get_mut(node) {
+            Some(place) => {
+                let before = *place;
+                *place = to(before);
+                *place != before
             }
-            changed
+            None => false,
         });
     }
 
@@ -43,14 +69,15 @@ impl Ranks {
         self.wait(|all| is_another_preferred(all, node)).await;
     }
 
-    async fn wait(&self, until: impl FnMut(&Vec<bool>) -> bool) {
+    async fn wait(&self, until: impl FnMut(&Vec<Place>) -> bool) {
         // The sender lives as long as this does.
-        let _ = self.hopeful.subscribe().wait_for(until).await;
+        let _ = self.places.subscribe().wait_for(until).await;
     }
 }
 
-fn is_another_preferred(all: &[bool], node: NodeIndex) -> bool {
-    all.iter().take(node).any(|hopeful| *hopeful)
+fn is_another_preferred(all: &[Place], node: NodeIndex) -> bool {
+    let rank = |other: NodeIndex| (all.get(other).is_some_and(|place| place.is_passed_over), other);
+    all.iter().enumerate().any(|(other, place)| place.is_hopeful && rank(other) < rank(node))
 }
 
 #[cfg(test)]
@@ -70,5 +97,20 @@ mod tests {
         ranks.set(0, true);
         ranks.turn_over(1).await;
         ranks.turn_over(2).await;
+    }
+
+    #[tokio::test]
+    async fn a_node_passed_over_has_its_turn_while_all_others_have_failed() {
+        let ranks = Ranks::new(2);
+        ranks.pass_over(0);
+        ranks.turn_over(0).await;
+        ranks.turn(1).await;
+        ranks.set(1, false);
+        ranks.turn(0).await;
+        ranks.set(1, true);
+        ranks.turn_over(0).await;
+        ranks.try_again(0);
+        ranks.turn(0).await;
+        ranks.turn_over(1).await;
     }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use jsonrpsee::core::SubscriptionError;
 use jsonrpsee::server::{RpcModule, Server, ServerConfig, ServerHandle};
 use jsonrpsee::types::ErrorObjectOwned;
-use printsy_consensus::{Genesis, Hash, Header, PublicKey, SecretKey, Target, VERSION, transactions_root};
+use printsy_consensus::{
+    Genesis, Hash, Header, Params, PublicKey, SecretKey, Target, VERSION, transactions_root,
+};
 use printsy_rpc::chain::{
     Chain, GetChain, GetParams, MempoolSize, NetworkParams, Sync as SyncInfo, SyncState, Tip,
 };
@@ -51,6 +53,20 @@ impl Says {
             params: NetworkParams::from(genesis.params()),
             genesis: genesis.hash(),
         }
+    }
+
+    /// Nothing yet, of a network whose blocks are an hour apart at the least.
+    pub fn slow_network() -> Self {
+        let hour = 3_600_000;
+        let params = Params {
+            min_interval_ms: hour,
+            target_interval_ms: hour,
+            half_life_ms: 60 * hour,
+            max_future_ms: hour,
+            ..params()
+        };
+        let genesis = Genesis::new(params).unwrap();
+        Self { params: NetworkParams::from(genesis.params()), genesis: genesis.hash(), ..Self::nothing() }
     }
 
     /// A template at a height; `body` 0 is an empty block.
