@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use printsy_consensus::{Action, Hash, Line, PublicKey, SecretKey, codec};
-use printsy_rpc::chain::{Chain, MempoolSize, MinerInfo, Sync, SyncState, Tip};
+use printsy_rpc::chain::{Chain, MempoolSize, MinerInfo, Supply, Sync, SyncState, Tip};
 use printsy_rpc::history::{History, HistoryEntry, Holding, Holdings, Owner, Owners, Review, Reviews};
 use printsy_rpc::market::{
     Account, Availability, BlockRef, Edition, EditionRange, InBlock, Position, Status, StatusChange,
@@ -329,6 +329,13 @@ fn an_order_is_done_when_it_came_as_far_as_was_asked() {
 }
 
 #[test]
+fn the_supply_tells_what_was_deposited_and_withdrawn() {
+    let supply =
+        Supply { issued: Amount(1300), redeemed: Amount(400), outstanding: Amount(900), tip: block() };
+    assert_eq!(tell::supply(&supply), "issued 1300, redeemed 400, outstanding 900, at block 7 (abababab...)");
+}
+
+#[test]
 fn an_account_tells_its_balance() {
     let bob = Address(SecretKey::development("bob").public_key());
     let account =
@@ -344,6 +351,29 @@ fn a_refusal_is_one_sentence_with_what_to_do() {
         told(RpcReason::Syncing, "the node is at 5 of 900"),
         "the node is at 5 of 900; try again when it has caught up, or at another node (--rpc)"
     );
+    let of_rule = |reason, rule: &str, message: &str| {
+        tell::refusal(&RpcError::refused(message, ErrorData::new(reason).rule(rule)))
+    };
+    assert_eq!(
+        of_rule(RpcReason::NotListed, "S6", "S6: image 3 is not listed"),
+        "image 3 is not listed (S6); it is not on sale: only what a registrar listed can be bought here"
+    );
+    for (sold, expected) in [
+        (
+            1,
+            "sold out: image 1 has 1 of 3 sold, 3 requested (S4); 2 editions are left: buy no more than that",
+        ),
+        (2, "sold out: image 1 has 2 of 3 sold, 3 requested (S4); 1 edition is left: buy no more than that"),
+        (3, "sold out: image 1 has 3 of 3 sold, 3 requested (S4)"),
+    ] {
+        let data =
+            ErrorData { max: Some(3), sold: Some(sold), ..ErrorData::new(RpcReason::SoldOut).rule("S4") };
+        let message = format!("S4: sold out: image 1 has {sold} of 3 sold, 3 requested");
+        assert_eq!(tell::refusal(&RpcError::refused(message, data)), expected);
+    }
+    for (rule, said) in [("S3", "only admitted accounts"), ("S10", "use a key that has the role")] {
+        assert!(of_rule(RpcReason::NotAuthorized, rule, "no").contains(said), "{rule}");
+    }
     assert_eq!(tell::refusal(&RpcError::internal()), "the node refused: internal error (-32603)");
     for reason in RpcReason::ALL {
         let told = told(reason, "no");

@@ -152,6 +152,8 @@ pub enum NodeCommand {
     },
     /// Who may make blocks, and who did.
     Miners,
+    /// What was ever deposited and withdrawn, and what all accounts together have.
+    Supply,
     /// What became of a transaction.
     Status {
         /// The transaction's id.
