@@ -16,7 +16,7 @@ use crate::outbox::Outbox;
 use crate::session::{Order, Session};
 use crate::signer::Signer;
 use crate::watch::{Lines, watch};
-use crate::{keys, offline, place, read, tell, verify};
+use crate::{keys, manual, offline, place, read, tell, verify};
 
 /// Where the user's keys and orders are.
 #[derive(Clone, Debug)]
@@ -80,6 +80,8 @@ pub async fn run(cli: &Cli, person: &mut dyn Person, lines: &mut dyn Lines) -> R
         Command::Tx(command) => offline::tx(&mut desk, command).await,
         Command::Orders => orders(&Home::of_user()?.outbox),
         Command::Verify(args) => verify::verify(args),
+        Command::Man(args) => manual::man(args),
+        Command::Completions(args) => manual::completions(args),
         Command::Node(command) => node(&mut desk, command, lines).await,
     }
 }

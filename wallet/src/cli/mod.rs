@@ -21,6 +21,9 @@ use printsy_rpc::history::{Cursor, HoldingsCursor};
 pub use keys::{KeysCommand, NewKey};
 pub use orders::{Build, OrderCommand, Send, TxCommand, WaitFor};
 use text::image;
+
+use crate::manual::{CompletionsArgs, ManArgs};
+
 pub use text::{Account, Item, PasswordFrom, Price};
 
 /// The node asked when nobody says otherwise.
@@ -74,6 +77,10 @@ pub enum Command {
     /// Everything that asks a node.
     #[command(flatten)]
     Node(NodeCommand),
+    /// Write the manual pages of this program into a folder.
+    Man(ManArgs),
+    /// Write the completions for a shell to standard output.
+    Completions(CompletionsArgs),
 }
 
 /// Which proof, and what is known from elsewhere.
@@ -222,6 +229,7 @@ impl Command {
             }
             Self::Node(NodeCommand::History { account, image, .. }) => account.is_none() && image.is_none(),
             Self::Keys(_) | Self::Orders | Self::Verify(_) | Self::Node(_) => false,
+            Self::Man(_) | Self::Completions(_) => false,
         }
     }
 }
