@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use printsy_consensus::{Hash, PublicKey, Transaction, codec};
 use printsy_keys::{Cost, Keyring};
 use printsy_rpc::HashHex;
+use tokio::signal::ctrl_c;
 
 use crate::answer::Answer;
 use crate::ask::Person;
@@ -91,7 +92,11 @@ async fn node(desk: &mut Desk<'_>, command: &NodeCommand, lines: &mut dyn Lines)
     match command {
         NodeCommand::Order(order) => place::place(desk, session, order).await,
         NodeCommand::Resend { tx_id, wait } => resend(desk, &session, tx_id, *wait).await,
-        NodeCommand::Watch { tx_id, image, count } => watch(&session, *tx_id, image, *count, lines).await,
+        NodeCommand::Watch { tx_id, image, count } => tokio::select! {
+            seen = watch(&session, *tx_id, image, *count, lines) => seen,
+            // Who watches says when it is enough.
+            stopped = ctrl_c() => stopped.map(|()| Answer::nothing()).context("cannot hear of Ctrl-C"),
+        },
         question => Ok(read::read(desk, &session, question).await?.context("it is no question")?),
     }
 }

@@ -176,7 +176,7 @@ pub enum NodeCommand {
         #[command(flatten)]
         wait: orders::Waiting,
     },
-    /// Watch blocks as they come, an order until it is final, or images until you stop it.
+    /// Watch blocks as they come, an order until it is final, or images, until Ctrl-C.
     Watch {
         /// The order to watch; without it, blocks.
         #[arg(value_name = "TXID", value_parser = HashHex::from_str, conflicts_with = "image")]

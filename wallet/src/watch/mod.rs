@@ -1,34 +1,32 @@
 //! `printsy watch`: a line for each new block, each change of an order, or each change of an image, as they come.
 //!
-//! The node is asked again and again, twice in the network's target interval: nothing can change more often than a
-//! block comes, but pending orders, and a person does not see more than two lines a second anyway. A node that does
-//! not answer for a while is waited for.
+//! A node tells of them by itself, over a WebSocket ([`live`]). Where none can be opened, as behind a proxy that passes
+//! none on, it is asked again and again ([`poll`](Watching::poll)). A connection that ends is made anew, and goes on after
+//! what was told last ([`view`]): no block is told twice, and none is left out. A node that does not answer for a while
+//! is waited for.
 
-use std::collections::{BTreeMap, VecDeque};
+mod live;
+mod view;
+
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use printsy_rpc::block::{BlockSelector, GetHeader, GetHeaderParams, HeaderInfo};
 use printsy_rpc::chain::{GetChain, GetParams};
-use printsy_rpc::market::{GetTransaction, GetTransactionParams, IsAvailable, Status, TransactionStatus};
 use printsy_rpc::{ClientError, HashHex, NoParams};
-use serde_json::{Value, json};
-use tokio::time::sleep;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use crate::answer::{Answer, Outcome};
 use crate::cli::MAX_WATCHED_IMAGES;
-use crate::read::image_params;
 use crate::session::Session;
-use crate::tell;
+use view::View;
 
-/// The node is asked no more often than this, however fast its blocks are.
+/// A node that is asked is asked no more often than this, however fast its blocks are: a person does not see more.
 const MIN_PAUSE_MS: u64 = 250;
 /// And no less often than this.
 const MAX_PAUSE_MS: u64 = 5_000;
-/// How many blocks back a reorganisation is told block by block.
-const MAX_REMEMBERED: usize = 256;
-/// How many blocks are caught up with at the most, where they came faster than they were asked for.
-const MAX_CAUGHT_UP: u64 = 256;
+/// How long a node is asked before a WebSocket is tried again.
+const TRY_LIVE_AFTER: Duration = Duration::from_secs(60);
 
 /// Where lines go as they come.
 pub trait Lines {
@@ -45,7 +43,7 @@ pub trait Lines {
 /// Watches until `count` lines are written, or what is watched has come to its end.
 ///
 /// # Errors
-/// A refusal by the node; too many images.
+/// A refusal by the node; too many images; the node is of another network suddenly.
 pub async fn watch(
     session: &Session,
     tx_id: Option<HashHex>,
@@ -55,43 +53,12 @@ pub async fn watch(
 ) -> Result<Answer> {
     ensure!(images.len() <= MAX_WATCHED_IMAGES, "at most {MAX_WATCHED_IMAGES} images are watched at once");
     let params = session.ask::<GetParams>(&NoParams {}).await?;
+    // Twice in a block's interval: nothing but pending orders changes more often.
     let pause = Duration::from_millis((params.target_interval_ms / 2).clamp(MIN_PAUSE_MS, MAX_PAUSE_MS));
-    let mut counted = Counted { lines, left: count.unwrap_or(u64::MAX) };
-    let mut view = match tx_id {
-        Some(id) => View::Order { id, last: None },
-        None if !images.is_empty() => View::Images { images, last: BTreeMap::new() },
-        None => View::Blocks { known: VecDeque::new() },
-    };
-    let mut is_away = false;
-    loop {
-        let looked = view.look(session, &mut counted).await;
-        match looked {
-            Ok(Some(outcome)) => return ended(outcome),
-            Ok(None) if counted.left == 0 => return ended(Outcome::Done),
-            Ok(None) => is_away = false,
-            Err(error) if is_passing(&error) => {
-                if !is_away {
-                    counted.lines.note(&format!("{error}; waiting for it"));
-                }
-                is_away = true;
-            }
-            Err(error) => return Err(error),
-        }
-        sleep(pause).await;
-    }
-}
-
-fn ended(outcome: Outcome) -> Result<Answer> {
-    Ok(Answer { outcome, ..Answer::new(String::new(), &Value::Null)? })
-}
-
-/// Whether the node may answer the same question later.
-fn is_passing(error: &anyhow::Error) -> bool {
-    match error.downcast_ref() {
-        Some(ClientError::Unreachable { .. } | ClientError::Timeout { .. }) => true,
-        Some(ClientError::Refused(refusal)) => refusal.data.as_ref().is_some_and(|data| data.retryable),
-        _ => false,
-    }
+    let lines = Counted { lines, left: count.unwrap_or(u64::MAX) };
+    let view = View::of(tx_id, images);
+    let outcome = Watching { session, view, lines, pause, is_away: false }.to_the_end().await?;
+    Ok(Answer { outcome, ..Answer::nothing() })
 }
 
 /// Lines, up to a number of them.
@@ -108,97 +75,93 @@ impl Counted<'_> {
         }
         Ok(())
     }
+
+    /// The outcome, once there may be no more lines.
+    fn end(&self) -> Option<Outcome> {
+        (self.left == 0).then_some(Outcome::Done)
+    }
 }
 
-/// What is watched, and what was told of it last.
-enum View<'a> {
-    Blocks { known: VecDeque<(u64, HashHex)> },
-    Order { id: HashHex, last: Option<(TransactionStatus, Option<HashHex>)> },
-    Images { images: &'a [u64], last: BTreeMap<u64, String> },
+/// One watching, over as many connections as it takes.
+struct Watching<'a> {
+    session: &'a Session,
+    view: View<'a>,
+    lines: Counted<'a>,
+    /// Between two questions, and between two tries to connect.
+    pause: Duration,
+    /// Whether it was said that the node does not answer.
+    is_away: bool,
 }
 
-impl View<'_> {
-    /// Looks once; an outcome if there will be nothing more to see.
-    async fn look(&mut self, session: &Session, lines: &mut Counted<'_>) -> Result<Option<Outcome>> {
-        match self {
-            Self::Blocks { known } => blocks(session, known, lines).await.map(|()| None),
-            Self::Order { id, last } => order(session, *id, last, lines).await,
-            Self::Images { images, last } => {
-                for image in images.iter() {
-                    let a = session.ask::<IsAvailable>(&image_params(*image)?).await?;
-                    let text = tell::availability(&a);
-                    if last.get(image) != Some(&text) {
-                        lines.line(&text, &serde_json::to_value(&a)?)?;
-                        last.insert(*image, text);
+impl Watching<'_> {
+    async fn to_the_end(mut self) -> Result<Outcome> {
+        loop {
+            match self.connection().await {
+                Ok(Some(outcome)) => return Ok(outcome),
+                Ok(None) => {}
+                Err(error) if is_passing(&error) => {
+                    if !self.is_away {
+                        self.lines.lines.note(&format!("{error}; waiting for it"));
                     }
+                    self.is_away = true;
                 }
-                Ok(None)
+                Err(error) => return Err(error),
             }
+            sleep(self.pause).await;
         }
     }
-}
 
-/// Tells the blocks that have gone, the newest first, then those that have come.
-async fn blocks(
-    session: &Session,
-    known: &mut VecDeque<(u64, HashHex)>,
-    lines: &mut Counted<'_>,
-) -> Result<()> {
-    let tip = session.ask::<GetChain>(&NoParams {}).await?.tip;
-    if known.back() == Some(&(tip.height, tip.hash)) {
-        return Ok(());
-    }
-    while let Some((height, hash)) = known.back().copied() {
-        let stands = height <= tip.height && header(session, height).await?.hash == hash;
-        if stands {
-            break;
-        }
-        known.pop_back();
-        lines.line(
-            &tell::gone(height, &hash),
-            &json!({ "event": "disconnected", "block": { "height": height, "hash": hash } }),
-        )?;
-    }
-    let next = known.back().map_or(tip.height, |(height, _)| height + 1);
-    for height in next.max(tip.height.saturating_sub(MAX_CAUGHT_UP))..=tip.height {
-        let header = header(session, height).await?;
-        let json = json!({ "event": "connected", "block": header });
-        lines.line(&tell::came(&header), &json)?;
-        known.push_back((height, header.hash));
-        if known.len() > MAX_REMEMBERED {
-            known.pop_front();
+    /// One connection; an outcome if there will be nothing more to see.
+    async fn connection(&mut self) -> Result<Option<Outcome>> {
+        let chain = self.session.ask::<GetChain>(&NoParams {}).await?;
+        let (url, known) = (self.session.url(), self.session.chain());
+        ensure!(chain.genesis == known.genesis, "{url} is of another network now");
+        match self.session.listen().await {
+            Ok(told) => match live::follow(&told, self).await {
+                Err(error) if is_without_news(&error) => self.poll().await,
+                followed => followed,
+            },
+            // Who answers calls there takes no WebSocket, or whoever stands between passes none on.
+            Err(ClientError::NotANode { .. }) => self.poll().await,
+            Err(error) => Err(error.into()),
         }
     }
-    Ok(())
-}
 
-async fn header(session: &Session, height: u64) -> Result<HeaderInfo> {
-    let height = height.try_into().map_err(anyhow::Error::msg)?;
-    Ok(session.ask::<GetHeader>(&GetHeaderParams { block: BlockSelector::Height(height) }).await?)
-}
-
-async fn order(
-    session: &Session,
-    tx_id: HashHex,
-    last: &mut Option<(TransactionStatus, Option<HashHex>)>,
-    lines: &mut Counted<'_>,
-) -> Result<Option<Outcome>> {
-    let status = session.ask::<GetTransaction>(&GetTransactionParams { tx_id }).await?;
-    let now = (status.status, status.block.as_ref().map(|block| block.hash));
-    if *last != Some(now) {
-        lines.line(&tell::status(&status), &serde_json::to_value(&status)?)?;
-        *last = Some(now);
+    /// Asks again and again, until it is time to try a WebSocket.
+    async fn poll(&mut self) -> Result<Option<Outcome>> {
+        let until = Instant::now() + TRY_LIVE_AFTER;
+        while Instant::now() < until {
+            if let Some(outcome) = self.look().await? {
+                return Ok(Some(outcome));
+            }
+            sleep(self.pause).await;
+        }
+        Ok(None)
     }
-    Ok(match status.status {
-        TransactionStatus::Final => Some(Outcome::Done),
-        TransactionStatus::Refused => Some(Outcome::Refused),
-        TransactionStatus::Expired if is_over(session, &status).await? => Some(Outcome::Refused),
-        _ => None,
-    })
+
+    /// Asks once, and tells what is new.
+    async fn look(&mut self) -> Result<Option<Outcome>> {
+        let outcome = self.view.look(self.session, &mut self.lines).await?;
+        self.is_away = false;
+        Ok(outcome.or(self.lines.end()))
+    }
 }
 
-/// Whether the last height of an order is final.
-async fn is_over(session: &Session, status: &Status) -> Result<bool> {
-    let chain = session.ask::<GetChain>(&NoParams {}).await?;
-    Ok(tell::expiry_of(status).is_some_and(|height| height <= chain.final_block.height))
+/// Whether the node may answer the same question later.
+fn is_passing(error: &anyhow::Error) -> bool {
+    match error.downcast_ref() {
+        Some(ClientError::Unreachable { .. } | ClientError::Timeout { .. } | ClientError::Ended { .. }) => {
+            true
+        }
+        Some(ClientError::Refused(refusal)) => refusal.data.as_ref().is_some_and(|data| data.retryable),
+        _ => false,
+    }
+}
+
+/// Whether the node tells nothing by itself, to anybody or to one more.
+fn is_without_news(error: &anyhow::Error) -> bool {
+    match error.downcast_ref() {
+        Some(ClientError::Refused(refusal)) => refusal.offers_no_news(),
+        _ => false,
+    }
 }
