@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 use printsy_rpc::subscription::{
-    BlockChange, ImageList, KnownBlock, SubscribeAvailability, SubscribeAvailabilityParams, SubscribeBlocks,
-    SubscribeBlocksParams, SubscribeTransaction,
+    BlockChange, BlockEvent, ImageList, KnownBlock, SubscribeAvailability, SubscribeAvailabilityParams,
+    SubscribeBlocks, SubscribeBlocksParams, SubscribeTransaction,
 };
 use printsy_rpc::text::ImageId;
-use printsy_rpc::{ClientError, Feed, RpcReason, Session as Told, Subscription};
+use printsy_rpc::{ClientError, Feed, HashHex, RpcReason, Session as Told};
 
 use super::Watching;
 use super::view::View;
@@ -22,16 +22,31 @@ pub(super) async fn follow(told: &Told, watching: &mut Watching<'_>) -> Result<O
 }
 
 async fn blocks(told: &Told, watching: &mut Watching<'_>) -> Result<Option<Outcome>> {
-    let mut feed = match after(watching)? {
-        Some(after) => match told.subscribe::<SubscribeBlocks>(&after).await {
-            Err(ClientError::Refused(refusal)) if refusal.reason() == Some(RpcReason::NotFound) => {
-                from_the_tip(told, watching).await?
-            }
-            feed => feed?,
-        },
-        None => from_the_tip(told, watching).await?,
-    };
-    watching.is_away = false;
+    loop {
+        let mut feed = from_the_last(told, watching).await?;
+        watching.is_away = false;
+        let before = last(watching);
+        match hear(&mut feed, watching).await {
+            // Who is slower than the node is told the rest, as long as they come on.
+            Err(error) if has_ended(&error) && last(watching) != before => {}
+            heard => return heard,
+        }
+    }
+}
+
+fn has_ended(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(ClientError::Ended { .. }))
+}
+
+fn last(watching: &Watching<'_>) -> Option<(u64, HashHex)> {
+    match &watching.view {
+        View::Blocks(blocks) => blocks.last(),
+        _ => None,
+    }
+}
+
+/// One subscription, to its end.
+async fn hear(feed: &mut Feed<BlockEvent>, watching: &mut Watching<'_>) -> Result<Option<Outcome>> {
     loop {
         if let Some(outcome) = watching.lines.end() {
             return Ok(Some(outcome));
@@ -46,10 +61,20 @@ async fn blocks(told: &Told, watching: &mut Watching<'_>) -> Result<Option<Outco
     }
 }
 
-/// From the last block that was told.
+/// What follows the last block that was told.
+async fn from_the_last(told: &Told, watching: &mut Watching<'_>) -> Result<Feed<BlockEvent>> {
+    let Some(after) = after(watching)? else { return from_the_tip(told, watching).await };
+    match told.subscribe::<SubscribeBlocks>(&after).await {
+        Err(ClientError::Refused(refusal)) if refusal.reason() == Some(RpcReason::NotFound) => {
+            from_the_tip(told, watching).await
+        }
+        feed => Ok(feed?),
+    }
+}
+
+/// The last block that was told, as a node is told of it.
 fn after(watching: &Watching<'_>) -> Result<Option<SubscribeBlocksParams>> {
-    let View::Blocks(blocks) = &watching.view else { return Ok(None) };
-    let known = blocks.last().map(|(height, hash)| {
+    let known = last(watching).map(|(height, hash)| {
         let height = height.try_into().map_err(anyhow::Error::msg)?;
         anyhow::Ok(SubscribeBlocksParams { after: Some(KnownBlock { height, hash }) })
     });
@@ -58,10 +83,7 @@ fn after(watching: &Watching<'_>) -> Result<Option<SubscribeBlocksParams>> {
 
 /// At the beginning, and where the node never had the block that was told last: what leads to the tip is asked for, and
 /// the news follows that.
-async fn from_the_tip(
-    told: &Told,
-    watching: &mut Watching<'_>,
-) -> Result<Feed<<SubscribeBlocks as Subscription>::Item>> {
+async fn from_the_tip(told: &Told, watching: &mut Watching<'_>) -> Result<Feed<BlockEvent>> {
     watching.look().await?;
     let after = after(watching)?.unwrap_or_default();
     Ok(told.subscribe::<SubscribeBlocks>(&after).await?)
