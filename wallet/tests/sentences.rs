@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod network;
+
 use printsy_consensus::{Action, Hash, Line, PublicKey, SecretKey, codec};
-use printsy_rpc::chain::{Chain, MempoolSize, MinerInfo, Supply, Sync, SyncState, Tip};
+use printsy_rpc::chain::{CatalogueInfo, MinerInfo, NetworkParams, Supply};
 use printsy_rpc::history::{History, HistoryEntry, Holding, Holdings, Owner, Owners, Review, Reviews};
 use printsy_rpc::market::{
     Account, Availability, BlockRef, Edition, EditionRange, InBlock, Position, Status, StatusChange,
@@ -35,21 +37,8 @@ fn keys() -> (PublicKey, PublicKey) {
     (key("alice"), key("bob"))
 }
 
-fn chain() -> Chain {
-    Chain {
-        network: "dev-test".to_owned(),
-        genesis: Hex([9; 32]),
-        tip: Tip { height: 7, hash: Hex([0xab; 32]), time: 5 },
-        final_block: block(),
-        work: Hex([0; 32]),
-        difficulty: 1.0,
-        sync: Sync { state: SyncState::Synced, height: 7, best: 7, rate: None, seconds_left: None },
-        mempool: MempoolSize { transactions: 0, bytes: 0 },
-        peers: 0,
-        peer_id: String::new(),
-        listen: vec![],
-        version: String::new(),
-    }
+fn network() -> NetworkParams {
+    NetworkParams::from(&network::params())
 }
 
 fn edition(image: u64, price: u64) -> Edition {
@@ -203,7 +192,7 @@ fn what_is_about_to_be_sent_is_told_with_prices_total_and_whom() {
     let cart = [Line { image: 7, quantity: 1 }, Line { image: 25, quantity: 2 }];
     let buy = order::purchase(cart.to_vec(), 500).unwrap();
     let told =
-        tell::summary(&buy, &[edition(7, 0), edition(25, 250)], &alice, &chain(), "http://127.0.0.1:1");
+        tell::summary(&buy, &[edition(7, 0), edition(25, 250)], &alice, &network(), "http://127.0.0.1:1");
     assert_eq!(
         told,
         format!(
@@ -211,13 +200,19 @@ fn what_is_about_to_be_sent_is_told_with_prices_total_and_whom() {
              each, 500 (100 left)\n  from {alice}\n  on the network dev-test, by http://127.0.0.1:1"
         )
     );
+    let listed = NetworkParams { catalogue: CatalogueInfo::Listed, ..network() };
+    let told = tell::summary(&buy, &[edition(7, 0), edition(25, 250)], &alice, &listed, "x");
+    assert!(
+        told.contains("\n  image 7: 1 edition, not on sale here\n  image 25: 2 editions, 250 each"),
+        "{told}"
+    );
     let pay = Action::Transfer { to: bob, amount: 5 };
     assert!(
-        tell::summary(&pay, &[], &alice, &chain(), "x")
+        tell::summary(&pay, &[], &alice, &network(), "x")
             .starts_with(&format!("about to transfer 5 to {bob}\n"))
     );
     let review = order::review(25, 5, "fine\nand large").unwrap();
-    let told = tell::summary(&review, &[], &alice, &chain(), "x");
+    let told = tell::summary(&review, &[], &alice, &network(), "x");
     assert!(told.starts_with("about to review image 25 with 5 of 5\n  fine and large\n  from "), "{told}");
 }
 

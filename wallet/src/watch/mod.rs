@@ -57,7 +57,7 @@ pub async fn watch(
     let pause = Duration::from_millis((params.target_interval_ms / 2).clamp(MIN_PAUSE_MS, MAX_PAUSE_MS));
     let lines = Counted { lines, left: count.unwrap_or(u64::MAX) };
     let view = View::of(tx_id, images);
-    let outcome = Watching { session, view, lines, pause, is_away: false }.to_the_end().await?;
+    let outcome = Watching { session, view, lines, pause, is_away: false }.run().await?;
     Ok(Answer { outcome, ..Answer::nothing() })
 }
 
@@ -94,7 +94,7 @@ struct Watching<'a> {
 }
 
 impl Watching<'_> {
-    async fn to_the_end(mut self) -> Result<Outcome> {
+    async fn run(mut self) -> Result<Outcome> {
         loop {
             match self.connection().await {
                 Ok(Some(outcome)) => return Ok(outcome),

@@ -143,8 +143,9 @@ impl Reader {
         let patience = u64::try_from(PATIENCE.as_millis()).unwrap();
         let mut session = spawn_command(command, Some(patience)).unwrap();
         let mut screen = String::new();
+        let questions = Regex::new(QUESTIONS).unwrap();
         loop {
-            let question = ReadUntil::Regex(Regex::new(QUESTIONS).unwrap());
+            let question = ReadUntil::Regex(questions.clone());
             let (before, question) = session
                 .exp_any(vec![question, ReadUntil::EOF])
                 .unwrap_or_else(|error| panic!("{line}: {error}\n{screen}"));

@@ -17,13 +17,32 @@ const SHOP: &str = include_str!("../../../../docs/shop.md");
 /// How long the second node may be behind the first.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a command of the page moves: whose balance by how much, and what is issued and redeemed by it.
-const MOVES: [(&str, &[(&str, i64)], u64, u64); 5] = [
-    ("issue bob 1000 ", &[("bob", 1000)], 1000, 0),
-    ("issue carol 300 ", &[("carol", 300)], 300, 0),
-    ("buy 1 2:2 --key bob ", &[("bob", -450), ("anna", 450)], 0, 0),
-    ("buy 2 --key carol ", &[("carol", -120), ("anna", 120)], 0, 0),
-    ("redeem 400 --key anna ", &[("anna", -400)], 0, 400),
+/// What a command of the page moves.
+struct Move {
+    /// How it begins.
+    command: &'static str,
+    /// Whose balance, and by how much.
+    balances: &'static [(&'static str, i64)],
+    issued: u64,
+    redeemed: u64,
+}
+
+const MOVES: [Move; 5] = [
+    Move { command: "issue bob 1000 ", balances: &[("bob", 1000)], issued: 1000, redeemed: 0 },
+    Move { command: "issue carol 300 ", balances: &[("carol", 300)], issued: 300, redeemed: 0 },
+    Move {
+        command: "buy 1 2:2 --key bob ",
+        balances: &[("bob", -450), ("anna", 450)],
+        issued: 0,
+        redeemed: 0,
+    },
+    Move {
+        command: "buy 2 --key carol ",
+        balances: &[("carol", -120), ("anna", 120)],
+        issued: 0,
+        redeemed: 0,
+    },
+    Move { command: "redeem 400 --key anna ", balances: &[("anna", -400)], issued: 0, redeemed: 400 },
 ];
 
 /// Everybody whose key is made on the page.
@@ -42,12 +61,12 @@ impl Book {
     /// Notes what a command moves that was not refused.
     fn note(&mut self, line: &str) {
         let words = line.trim_start_matches("target/release/printsy ");
-        for (_, balances, issued, redeemed) in MOVES.iter().filter(|(begin, ..)| words.starts_with(begin)) {
-            for (name, change) in *balances {
+        for moved in MOVES.iter().filter(|moved| words.starts_with(moved.command)) {
+            for (name, change) in moved.balances {
                 *self.balances.entry(name).or_default() += change;
             }
-            self.issued += issued;
-            self.redeemed += redeemed;
+            self.issued += moved.issued;
+            self.redeemed += moved.redeemed;
             self.moves += 1;
         }
     }
