@@ -71,6 +71,11 @@ impl Play {
         Ok((tip.height, tip.hash.to_string()))
     }
 
+    /// How many subscriptions the first node serves.
+    async fn subscriptions(&self) -> Result<u64> {
+        self.nodes[0].metrics(["printsy_rpc_subscriptions"]).await.map(|[count]| count)
+    }
+
     fn wallet(&self) -> Wallet {
         Wallet::new(&program("printsy"), self.folder.path())
     }
@@ -194,6 +199,7 @@ async fn a_reorganisation_is_told_block_by_block() -> Result<()> {
     watcher.tells_block(&left).await?;
     play.generate(0, 3).await?;
     watcher.tells_block(&play.tip(0).await?).await?;
+    assert_eq!(play.subscriptions().await?, 1, "the node tells it by itself");
     play.generate(1, 9).await?;
     let address = play.nodes[1].peer_address().await?;
     play.nodes[0].ask::<AddPeer>(&AddPeerParams { address }).await?;
@@ -213,10 +219,12 @@ async fn an_order_is_told_until_it_is_final_and_an_image_until_ctrl_c() -> Resul
     image.tells("all of it", |line| line["image"] == 25 && line["remaining"] == 100).await?;
     let buyer = play.wallet().begin("buy 25 --key dev:alice", &url).await?;
     image.tells("an order for it", |line| line["pending"] == 1).await?;
+    assert_eq!(play.subscriptions().await?, 1);
     let mut order = Watcher::start(&url, &buyer.txid.to_string())?;
     order.tells("pending", |line| line["status"] == "pending").await?;
     play.generate(0, 1).await?;
     order.tells("included", |line| line["status"] == "included").await?;
+    assert_eq!(play.subscriptions().await?, 2);
     image.tells("one less", |line| line["remaining"] == 99).await?;
     play.generate(0, 20).await?;
     order.tells("final", |line| line["status"] == "final").await?;
