@@ -1,9 +1,9 @@
 //! `printsy watch`: a line for each new block, each change of an order, or each change of an image, as they come.
 //!
 //! A node tells of them by itself, over a WebSocket (`live`). Where none can be opened, as behind a proxy that passes
-//! none on, it is asked again and again. A connection that ends is made anew, and goes on after
-//! what was told last (`view`): no block is told twice, and none is left out. A node that does not answer for a while
-//! is waited for.
+//! none on, it is asked again and again. A connection that ends is made anew, and goes on after what was told last
+//! (`view`): no block is told twice, and of those that a node tells by itself none is left out. A node that does not
+//! answer for a while is waited for.
 
 mod live;
 mod view;
