@@ -331,6 +331,12 @@ impl RpcError {
     pub fn reason(&self) -> Option<RpcReason> {
         self.data.as_ref().map(|data| data.reason)
     }
+
+    /// Whether a node that refuses a subscription so tells nothing by itself, to anybody or to one more: it is asked then.
+    #[must_use]
+    pub fn offers_no_news(&self) -> bool {
+        self.code == METHOD_NOT_FOUND_CODE || self.reason() == Some(RpcReason::RateLimited)
+    }
 }
 
 impl From<RpcError> for ErrorObjectOwned {

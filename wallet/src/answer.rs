@@ -50,6 +50,12 @@ impl Answer {
         Ok(Self { text, json: serde_json::to_value(data)?, notes: Vec::new(), outcome: Outcome::Done })
     }
 
+    /// What was asked for is done, and there is nothing to say of it.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { text: String::new(), json: Value::Null, notes: Vec::new(), outcome: Outcome::Done }
+    }
+
     /// The same, with one more note.
     #[must_use]
     pub fn note(mut self, note: String) -> Self {

@@ -7,7 +7,7 @@
 //! - [`place`], [`outbox`], [`offline`]: the way of an order, the copies kept of them, an order in three steps
 //! - [`keys`], [`read`], [`watch`]: the other commands; [`run`] leads to each
 //! - [`answer`], [`tell`]: what a command comes to, and the sentences for people
-//! - [`verify`]: proofs, checked without any node
+//! - [`verify`]: proofs, checked without any node; [`manual`]: what the program says of itself
 //!
 //! Data goes to standard output, everything else to standard error; a secret key goes nowhere, and words only where
 //! they are asked for.
@@ -17,6 +17,7 @@ pub mod ask;
 pub mod cli;
 mod clock;
 pub mod keys;
+pub mod manual;
 pub mod offline;
 pub mod order;
 pub mod outbox;

@@ -5,8 +5,9 @@
 
 use anyhow::{Result, ensure};
 use printsy_consensus::{Action, Line};
+use printsy_rpc::chain::GetParams;
 use printsy_rpc::market::{Edition, Status, TransactionStatus};
-use printsy_rpc::{ClientError, HashHex};
+use printsy_rpc::{ClientError, HashHex, NoParams};
 
 use crate::answer::{Answer, Outcome};
 use crate::ask::confirm;
@@ -32,7 +33,8 @@ pub async fn place(desk: &mut Desk<'_>, session: Session, command: &OrderCommand
     let signer = desk.signer(&session.chain().network)?;
     signer.must_sign()?;
     let Wish { action, editions } = wish(desk, &session, command).await?;
-    let summary = tell::summary(&action, &editions, &signer.address(), session.chain(), session.url());
+    let params = session.ask::<GetParams>(&NoParams {}).await?;
+    let summary = tell::summary(&action, &editions, &signer.address(), &params, session.url());
     confirm(desk.person, &summary, "send it?", (desk.cli.yes, signer.guards_nothing()))?;
     let key = signer.unlock(desk.cli.password_file.as_ref(), desk.person)?;
     let session = if desk.person.is_there() { again(session).await? } else { session };

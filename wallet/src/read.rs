@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use printsy_rpc::NoParams;
-use printsy_rpc::chain::GetMiners;
+use printsy_rpc::chain::{GetMiners, GetSupply};
 use printsy_rpc::history::{
     GetHistory, GetHistoryParams, GetHoldings, GetHoldingsParams, GetOwners, GetReviews, HistoryOf,
     ImagePageParams,
@@ -70,6 +70,10 @@ pub async fn read(desk: &Desk<'_>, session: &Session, command: &NodeCommand) -> 
         NodeCommand::Miners => {
             let miners = session.ask::<GetMiners>(&NoParams {}).await?;
             Answer::new(tell::miners(&miners), &miners)?
+        }
+        NodeCommand::Supply => {
+            let supply = session.ask::<GetSupply>(&NoParams {}).await?;
+            Answer::new(tell::supply(&supply), &supply)?
         }
         NodeCommand::Order(_) | NodeCommand::Resend { .. } | NodeCommand::Watch { .. } => return Ok(None),
     }))

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use printsy_consensus::{Hash, PublicKey, Transaction, codec};
 use printsy_keys::{Cost, Keyring};
 use printsy_rpc::HashHex;
+use tokio::signal::ctrl_c;
 
 use crate::answer::Answer;
 use crate::ask::Person;
@@ -16,7 +17,7 @@ use crate::outbox::Outbox;
 use crate::session::{Order, Session};
 use crate::signer::Signer;
 use crate::watch::{Lines, watch};
-use crate::{keys, offline, place, read, tell, verify};
+use crate::{keys, manual, offline, place, read, tell, verify};
 
 /// Where the user's keys and orders are.
 #[derive(Clone, Debug)]
@@ -80,6 +81,8 @@ pub async fn run(cli: &Cli, person: &mut dyn Person, lines: &mut dyn Lines) -> R
         Command::Tx(command) => offline::tx(&mut desk, command).await,
         Command::Orders => orders(&Home::of_user()?.outbox),
         Command::Verify(args) => verify::verify(args),
+        Command::Man(args) => manual::man(args),
+        Command::Completions(args) => manual::completions(args),
         Command::Node(command) => node(&mut desk, command, lines).await,
     }
 }
@@ -89,7 +92,11 @@ async fn node(desk: &mut Desk<'_>, command: &NodeCommand, lines: &mut dyn Lines)
     match command {
         NodeCommand::Order(order) => place::place(desk, session, order).await,
         NodeCommand::Resend { tx_id, wait } => resend(desk, &session, tx_id, *wait).await,
-        NodeCommand::Watch { tx_id, image, count } => watch(&session, *tx_id, image, *count, lines).await,
+        NodeCommand::Watch { tx_id, image, count } => tokio::select! {
+            seen = watch(&session, *tx_id, image, *count, lines) => seen,
+            // Who watches says when it is enough.
+            stopped = ctrl_c() => stopped.map(|()| Answer::nothing()).context("cannot hear of Ctrl-C"),
+        },
         question => Ok(read::read(desk, &session, question).await?.context("it is no question")?),
     }
 }

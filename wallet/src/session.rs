@@ -13,6 +13,9 @@ use crate::answer::MayBeUnderWay;
 use crate::cli::orders::{Validity, Waiting};
 use crate::order;
 
+/// The longest message that a node tells by itself: a block of 64 MiB, by the ids of its half a million orders.
+const MAX_NEWS_BYTES: u32 = 64 << 20;
+
 /// A node, and where its chain stood when the session began.
 #[derive(Debug)]
 pub struct Session {
@@ -55,6 +58,14 @@ impl Session {
     /// As the client.
     pub async fn ask<M: Method>(&self, params: &M::Params) -> Result<M::Result, ClientError> {
         self.client.call::<M>(params).await
+    }
+
+    /// Opens a WebSocket with the node, over which it tells by itself.
+    ///
+    /// # Errors
+    /// As the client; [`ClientError::NotANode`] where no WebSocket is taken.
+    pub async fn listen(&self) -> Result<printsy_rpc::Session, ClientError> {
+        printsy_rpc::Session::open(self.url(), MAX_NEWS_BYTES).await
     }
 
     /// What the chain says of an image.

@@ -629,3 +629,29 @@ async fn an_order_is_built_from_genesis_height_and_prices_alone() {
     assert_eq!(code, 1);
     assert!(err.contains("the order is prt1") && err.contains("and the key is prt1"), "{err}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_manual_and_the_completions_tell_every_command() {
+    let home = tempfile::tempdir().unwrap();
+    // Nobody is asked: a node is at no such address.
+    let nowhere = "http://127.0.0.1:1";
+    let folder = home.path().join("man1");
+    let (code, out, err) = printsy(nowhere, home.path(), &format!("man --to {}", folder.display())).await;
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+    let (code, bash, err) = printsy(nowhere, home.path(), "completions bash").await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    let (_, help, _) = printsy(nowhere, home.path(), "--help").await;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands: Vec<&str> = commands
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.len() > 20, "{help}");
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        assert!(folder.join(format!("printsy-{command}.1")).is_file(), "{command}");
+        assert!(bash.contains(command), "{command}");
+    }
+    assert!(folder.join("printsy-keys-new.1").is_file());
+    let page = fs::read_to_string(folder.join("printsy-buy.1")).unwrap();
+    assert!(page.contains("max\\-total"), "{page}");
+}

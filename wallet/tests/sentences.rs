@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod network;
+
 use printsy_consensus::{Action, Hash, Line, PublicKey, SecretKey, codec};
-use printsy_rpc::chain::{Chain, MempoolSize, MinerInfo, Sync, SyncState, Tip};
+use printsy_rpc::chain::{CatalogueInfo, MinerInfo, NetworkParams, Supply};
 use printsy_rpc::history::{History, HistoryEntry, Holding, Holdings, Owner, Owners, Review, Reviews};
 use printsy_rpc::market::{
     Account, Availability, BlockRef, Edition, EditionRange, InBlock, Position, Status, StatusChange,
@@ -35,21 +37,8 @@ fn keys() -> (PublicKey, PublicKey) {
     (key("alice"), key("bob"))
 }
 
-fn chain() -> Chain {
-    Chain {
-        network: "dev-test".to_owned(),
-        genesis: Hex([9; 32]),
-        tip: Tip { height: 7, hash: Hex([0xab; 32]), time: 5 },
-        final_block: block(),
-        work: Hex([0; 32]),
-        difficulty: 1.0,
-        sync: Sync { state: SyncState::Synced, height: 7, best: 7, rate: None, seconds_left: None },
-        mempool: MempoolSize { transactions: 0, bytes: 0 },
-        peers: 0,
-        peer_id: String::new(),
-        listen: vec![],
-        version: String::new(),
-    }
+fn network() -> NetworkParams {
+    NetworkParams::from(&network::params())
 }
 
 fn edition(image: u64, price: u64) -> Edition {
@@ -203,7 +192,7 @@ fn what_is_about_to_be_sent_is_told_with_prices_total_and_whom() {
     let cart = [Line { image: 7, quantity: 1 }, Line { image: 25, quantity: 2 }];
     let buy = order::purchase(cart.to_vec(), 500).unwrap();
     let told =
-        tell::summary(&buy, &[edition(7, 0), edition(25, 250)], &alice, &chain(), "http://127.0.0.1:1");
+        tell::summary(&buy, &[edition(7, 0), edition(25, 250)], &alice, &network(), "http://127.0.0.1:1");
     assert_eq!(
         told,
         format!(
@@ -211,13 +200,19 @@ fn what_is_about_to_be_sent_is_told_with_prices_total_and_whom() {
              each, 500 (100 left)\n  from {alice}\n  on the network dev-test, by http://127.0.0.1:1"
         )
     );
+    let listed = NetworkParams { catalogue: CatalogueInfo::Listed, ..network() };
+    let told = tell::summary(&buy, &[edition(7, 0), edition(25, 250)], &alice, &listed, "x");
+    assert!(
+        told.contains("\n  image 7: 1 edition, not on sale here\n  image 25: 2 editions, 250 each"),
+        "{told}"
+    );
     let pay = Action::Transfer { to: bob, amount: 5 };
     assert!(
-        tell::summary(&pay, &[], &alice, &chain(), "x")
+        tell::summary(&pay, &[], &alice, &network(), "x")
             .starts_with(&format!("about to transfer 5 to {bob}\n"))
     );
     let review = order::review(25, 5, "fine\nand large").unwrap();
-    let told = tell::summary(&review, &[], &alice, &chain(), "x");
+    let told = tell::summary(&review, &[], &alice, &network(), "x");
     assert!(told.starts_with("about to review image 25 with 5 of 5\n  fine and large\n  from "), "{told}");
 }
 
@@ -329,6 +324,13 @@ fn an_order_is_done_when_it_came_as_far_as_was_asked() {
 }
 
 #[test]
+fn the_supply_tells_what_was_deposited_and_withdrawn() {
+    let supply =
+        Supply { issued: Amount(1300), redeemed: Amount(400), outstanding: Amount(900), tip: block() };
+    assert_eq!(tell::supply(&supply), "issued 1300, redeemed 400, outstanding 900, at block 7 (abababab...)");
+}
+
+#[test]
 fn an_account_tells_its_balance() {
     let bob = Address(SecretKey::development("bob").public_key());
     let account =
@@ -344,6 +346,29 @@ fn a_refusal_is_one_sentence_with_what_to_do() {
         told(RpcReason::Syncing, "the node is at 5 of 900"),
         "the node is at 5 of 900; try again when it has caught up, or at another node (--rpc)"
     );
+    let of_rule = |reason, rule: &str, message: &str| {
+        tell::refusal(&RpcError::refused(message, ErrorData::new(reason).rule(rule)))
+    };
+    assert_eq!(
+        of_rule(RpcReason::NotListed, "S6", "S6: image 3 is not listed"),
+        "image 3 is not listed (S6); it is not on sale: only what a registrar listed can be bought here"
+    );
+    for (sold, expected) in [
+        (
+            1,
+            "sold out: image 1 has 1 of 3 sold, 3 requested (S4); 2 editions are left: buy no more than that",
+        ),
+        (2, "sold out: image 1 has 2 of 3 sold, 3 requested (S4); 1 edition is left: buy no more than that"),
+        (3, "sold out: image 1 has 3 of 3 sold, 3 requested (S4)"),
+    ] {
+        let data =
+            ErrorData { max: Some(3), sold: Some(sold), ..ErrorData::new(RpcReason::SoldOut).rule("S4") };
+        let message = format!("S4: sold out: image 1 has {sold} of 3 sold, 3 requested");
+        assert_eq!(tell::refusal(&RpcError::refused(message, data)), expected);
+    }
+    for (rule, said) in [("S3", "only admitted accounts"), ("S10", "use a key that has the role")] {
+        assert!(of_rule(RpcReason::NotAuthorized, rule, "no").contains(said), "{rule}");
+    }
     assert_eq!(tell::refusal(&RpcError::internal()), "the node refused: internal error (-32603)");
     for reason in RpcReason::ALL {
         let told = told(reason, "no");

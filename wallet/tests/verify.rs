@@ -19,7 +19,9 @@ fn verify(arguments: &[&str], input: &str) -> Output {
     command.args(["--rpc", "http://127.0.0.1:1", "verify", "-"]).args(arguments).env_clear();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    // A command line that is not understood ends before it has read anything.
+    let written = child.stdin.take().unwrap().write_all(input.as_bytes());
+    assert!(written.is_ok() || child.wait().unwrap().code() == Some(2));
     child.wait_with_output().unwrap()
 }
 

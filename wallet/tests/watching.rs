@@ -1,4 +1,5 @@
-//! The laws of watching: each block once, a reorganisation told block by block, an order until it has come to its end.
+//! The laws of watching where a node tells nothing by itself and is asked: each block once, a reorganisation told block by
+//! block, an order until it has come to its end. What nodes tell by themselves is watched in scripts/scenarios/tests.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod network;
@@ -6,7 +7,7 @@ mod network;
 use std::sync::{Arc, Mutex};
 
 use jsonrpsee::RpcModule;
-use jsonrpsee::server::{Server, ServerHandle};
+use jsonrpsee::server::{Server, ServerConfig, ServerHandle};
 use jsonrpsee::types::ErrorObjectOwned;
 use network::params;
 use printsy_consensus::{Hash, Header, PublicKey, SignedHeader};
@@ -81,7 +82,8 @@ fn answer<M: Method + 'static>(
     module.register_method(M::NAME, move |params, (), _| respond(params.as_str())).unwrap();
 }
 
-async fn node(world: Shared) -> (String, ServerHandle) {
+/// A node that tells nothing by itself: it takes calls over this.
+async fn node(world: Shared, config: ServerConfig) -> (String, ServerHandle) {
     let mut module = RpcModule::new(());
     let (chain, headers, order) = (world.clone(), world.clone(), world);
     answer::<GetChain>(&mut module, move |_| Ok(chain.lock().unwrap().chain()));
@@ -110,7 +112,7 @@ async fn node(world: Shared) -> (String, ServerHandle) {
             transaction: TransactionHex::new(vec![]).unwrap(),
         })
     });
-    let server = Server::builder().build("127.0.0.1:0").await.unwrap();
+    let server = Server::builder().set_config(config).build("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", server.local_addr().unwrap());
     (url, server.start(module))
 }
@@ -134,10 +136,21 @@ impl<F: FnMut(usize, &mut World)> Lines for Turning<F> {
     }
 }
 
+/// As behind something that passes no WebSockets on, and where one is opened and no subscription is offered.
+fn without_news() -> [ServerConfig; 2] {
+    [ServerConfig::builder().http_only().build(), ServerConfig::default()]
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn blocks_are_told_once_and_a_reorganisation_block_by_block() {
+async fn where_a_node_is_asked_blocks_are_told_once_and_a_reorganisation_block_by_block() {
+    for config in without_news() {
+        blocks_are_told_once(config).await;
+    }
+}
+
+async fn blocks_are_told_once(config: ServerConfig) {
     let world = Arc::new(Mutex::new(World { nonces: vec![0, 1, 2], status: TransactionStatus::Pending }));
-    let (url, _server) = node(world.clone()).await;
+    let (url, _server) = node(world.clone(), config).await;
     let turn = |lines: usize, world: &mut World| match lines {
         1 => world.nonces = vec![0, 1, 2, 3, 4],
         3 => world.nonces = vec![0, 1, 2, 30, 40, 50],
@@ -157,12 +170,12 @@ async fn blocks_are_told_once_and_a_reorganisation_block_by_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_order_is_watched_until_it_is_final() {
+async fn where_a_node_is_asked_an_order_is_watched_until_it_is_final() {
     for (end, outcome) in
         [(TransactionStatus::Final, Outcome::Done), (TransactionStatus::Refused, Outcome::Refused)]
     {
         let world = Arc::new(Mutex::new(World { nonces: vec![0], status: TransactionStatus::Pending }));
-        let (url, _server) = node(world.clone()).await;
+        let (url, _server) = node(world.clone(), ServerConfig::default()).await;
         let turn = |lines: usize, world: &mut World| match lines {
             1 => world.status = TransactionStatus::Included,
             _ => world.status = end,

@@ -21,6 +21,9 @@ use printsy_rpc::history::{Cursor, HoldingsCursor};
 pub use keys::{KeysCommand, NewKey};
 pub use orders::{Build, OrderCommand, Send, TxCommand, WaitFor};
 use text::image;
+
+use crate::manual::{CompletionsArgs, ManArgs};
+
 pub use text::{Account, Item, PasswordFrom, Price};
 
 /// The node asked when nobody says otherwise.
@@ -74,6 +77,10 @@ pub enum Command {
     /// Everything that asks a node.
     #[command(flatten)]
     Node(NodeCommand),
+    /// Write the manual pages of this program into a folder.
+    Man(ManArgs),
+    /// Write the completions for a shell to standard output.
+    Completions(CompletionsArgs),
 }
 
 /// Which proof, and what is known from elsewhere.
@@ -152,6 +159,8 @@ pub enum NodeCommand {
     },
     /// Who may make blocks, and who did.
     Miners,
+    /// What was ever deposited and withdrawn, and what all accounts together have.
+    Supply,
     /// What became of a transaction.
     Status {
         /// The transaction's id.
@@ -167,7 +176,7 @@ pub enum NodeCommand {
         #[command(flatten)]
         wait: orders::Waiting,
     },
-    /// Watch blocks as they come, an order until it is final, or images until you stop it.
+    /// Watch blocks as they come, an order until it is final, or images, until Ctrl-C.
     Watch {
         /// The order to watch; without it, blocks.
         #[arg(value_name = "TXID", value_parser = HashHex::from_str, conflicts_with = "image")]
@@ -220,6 +229,7 @@ impl Command {
             }
             Self::Node(NodeCommand::History { account, image, .. }) => account.is_none() && image.is_none(),
             Self::Keys(_) | Self::Orders | Self::Verify(_) | Self::Node(_) => false,
+            Self::Man(_) | Self::Completions(_) => false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use printsy_consensus::{Action, Body, PublicKey};
 use printsy_rpc::HashHex;
-use printsy_rpc::chain::Chain;
+use printsy_rpc::chain::{CatalogueInfo, NetworkParams};
 use printsy_rpc::market::Edition;
 use printsy_rpc::transaction::ActionInfo;
 
@@ -69,7 +69,7 @@ pub fn summary(
     action: &Action,
     editions: &[Edition],
     sender: &PublicKey,
-    chain: &Chain,
+    params: &NetworkParams,
     url: &str,
 ) -> String {
     let mut text = String::new();
@@ -77,18 +77,19 @@ pub fn summary(
         for (line, edition) in lines.iter().zip(editions) {
             let quantity = count(line.quantity.into(), "edition", "editions");
             let cost = u128::from(edition.price.0) * u128::from(line.quantity);
-            let price = match edition.price.0 {
-                0 => "free".to_owned(),
-                price => format!("{price} each, {cost}"),
+            let is_on_sale = edition.listed || params.catalogue == CatalogueInfo::Open;
+            let (price, left) = match (is_on_sale, edition.price.0) {
+                (false, _) => ("not on sale here".to_owned(), String::new()),
+                (true, 0) => ("free".to_owned(), format!(" ({} left)", edition.remaining)),
+                (true, price) => (format!("{price} each, {cost}"), format!(" ({} left)", edition.remaining)),
             };
-            let left = edition.remaining;
-            text.push_str(&format!("  image {}: {quantity}, {price} ({left} left)\n", line.image));
+            text.push_str(&format!("  image {}: {quantity}, {price}{left}\n", line.image));
         }
     }
     if let Action::Review { text: review, .. } = action {
         text.push_str(&format!("  {}\n", plain(&String::from_utf8_lossy(review))));
     }
-    let network = plain(&chain.network);
+    let network = plain(&params.network);
     format!("about to {}\n{text}  from {sender}\n  on the network {network}, by {}", will(action), plain(url))
 }
 

@@ -3,20 +3,23 @@
 //! Pure text from answers, so that tests can hold every sentence still. What a node says is not believed to be plain
 //! text: [`plain`] takes from it what could move a terminal's cursor.
 //!
-//! - this file: availability, orders and their statuses, accounts, the chain, refusals
+//! - this file: availability, orders and their statuses, accounts, the chain, the supply
 //! - `deeds`: what an action does, in the imperative and in the past
 //! - `lists`: holdings, history, owners, reviews, miners
+//! - `refusals`: why a node refused, and what to do
 
 mod deeds;
 mod lists;
+mod refusals;
 
 use printsy_consensus::{Line, Transaction, codec};
-use printsy_rpc::chain::{Chain, SyncState};
+use printsy_rpc::HashHex;
+use printsy_rpc::chain::{Chain, Supply, SyncState};
 use printsy_rpc::market::{Account, Availability, Edition, EditionRange, Status, TransactionStatus, Wait};
-use printsy_rpc::{HashHex, RpcError, RpcReason};
 
 pub use deeds::{done, order_summary, summary, will};
 pub use lists::{came, date, gone, history, holdings, miners, owners, reviews};
+pub use refusals::refusal;
 
 /// Hex digits of a block's id that are enough for a person to compare.
 const SHORT_DIGITS: usize = 8;
@@ -179,6 +182,13 @@ pub fn account(a: &Account) -> String {
     )
 }
 
+/// What was ever deposited and withdrawn.
+#[must_use]
+pub fn supply(s: &Supply) -> String {
+    let tip = block(s.tip.height, &s.tip.hash);
+    format!("issued {}, redeemed {}, outstanding {}, at block {tip}", s.issued, s.redeemed, s.outstanding)
+}
+
 /// Where a node stands.
 #[must_use]
 pub fn chain(c: &Chain) -> String {
@@ -205,47 +215,4 @@ pub fn chain(c: &Chain) -> String {
 pub fn plain(text: &str) -> String {
     let hides = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars().map(|c| if hides(c) { ' ' } else { c }).collect()
-}
-
-/// A node's refusal: its own sentence, and what to do about it.
-#[must_use]
-pub fn refusal(error: &RpcError) -> String {
-    let message = plain(&error.message);
-    let Some(data) = &error.data else {
-        return format!("the node refused: {message} ({})", error.code);
-    };
-    match advice(data.reason, data.rule.as_deref()) {
-        Some(advice) => format!("{message}; {advice}"),
-        None => message,
-    }
-}
-
-fn advice(reason: RpcReason, rule: Option<&str>) -> Option<&'static str> {
-    Some(match reason {
-        RpcReason::SoldOut | RpcReason::Malformed | RpcReason::RefusedByRegistry | RpcReason::Ended => {
-            return None;
-        }
-        RpcReason::AccountLimit => "see `printsy holdings` for what you have of it",
-        RpcReason::HeldByPending => "try again in a moment: if those orders fail, editions come free",
-        RpcReason::BadSignature => "is this node of the network you meant? see `printsy chain`",
-        RpcReason::Expired | RpcReason::NotYet | RpcReason::ExpiresTooSoon => {
-            "order again, or with another --valid-for"
-        }
-        RpcReason::NotListed => "only what a registrar listed can be bought here",
-        RpcReason::PriceChanged => "order again at the new price",
-        RpcReason::InsufficientBalance => "see `printsy balance`",
-        RpcReason::NotAuthorized if rule == Some("S3") => {
-            "have a registrar admit the account: `printsy admit ADDRESS`"
-        }
-        RpcReason::NotAuthorized => "use a key that has the role (--key)",
-        RpcReason::NotPurchased => "only who bought an image can review it",
-        RpcReason::MempoolFull => "try again in a moment, or at another node (--rpc)",
-        RpcReason::UnknownTemplate => "ask for a new template",
-        RpcReason::Syncing => "try again when it has caught up, or at another node (--rpc)",
-        RpcReason::NotFound => "another node may know it (--rpc)",
-        RpcReason::Storage => "try another node (--rpc) and tell this one's operator",
-        RpcReason::Unauthorized => "that is for the node's operator, or for development networks",
-        RpcReason::RateLimited => "try again in a moment",
-        RpcReason::SlowReader => "subscribe again, from where you were",
-    })
 }
