@@ -47,6 +47,7 @@ pub struct Reader {
 }
 
 /// What a command came to.
+#[derive(Debug)]
 pub struct Ran {
     /// Its exit code.
     pub code: i32,
