@@ -186,6 +186,7 @@ impl Ledger {
         now: u64,
     ) -> Result<TipChange, LedgerError> {
         self.index.check()?;
+        self.index.keep_near()?;
         let tip = self.tip_after(&verified);
         let final_height = self.final_height_at(&tip, is_synced);
         let appended = self.journal.append(&commit_of(&verified, final_height))?;

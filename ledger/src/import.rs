@@ -19,8 +19,6 @@ use crate::reader::Reader;
 /// How many blocks, or bytes of blocks, wait for one advance: what one fdatasync is worth.
 const BATCH_BLOCKS: usize = 64;
 const BATCH_BYTES: usize = 16 << 20;
-/// How many rows the index may lag while blocks come as fast as they are read, so that memory stays bounded.
-const MAX_LAG_ROWS: usize = 200_000;
 
 /// Why a chain is not exported, or not imported to its end.
 #[derive(Debug, thiserror::Error)]
@@ -291,9 +289,6 @@ impl<'a> Import<'a> {
             self.imported.blocks += count(change.connected.len());
             let transactions = change.connected.iter().map(|block| count(block.transactions().len()));
             self.imported.transactions += transactions.sum::<u64>();
-        }
-        if self.ledger.index_lag() > MAX_LAG_ROWS {
-            self.ledger.index.flush_now().map_err(LedgerError::from)?;
         }
         match advance.refused.first() {
             Some((id, error)) => Err(self.invalid(*id, error)),

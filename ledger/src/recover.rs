@@ -28,9 +28,6 @@ use crate::store::{
     Checkpoint, Disk, HeaderFile, HeaderRecord, Journal, JournalReader, Layer, Mark, StoreError, StoredMove,
 };
 
-/// How many rows the index may lag while the journal is applied, so that memory stays bounded.
-const MAX_RECOVERY_LAG_ROWS: usize = 200_000;
-
 /// A chain on its way from a checkpoint to the end of the journal.
 pub(crate) struct Recovery {
     genesis: Arc<Genesis>,
@@ -81,9 +78,7 @@ impl Recovery {
             report.moves_applied += 1;
             let (done, total) = (stored.end - from, journal.end() - from);
             watch(Progress { done, total, height: self.tip.height(), transactions });
-            if self.index.lag_rows() > MAX_RECOVERY_LAG_ROWS {
-                self.index.flush_now()?;
-            }
+            self.index.keep_near()?;
         }
         self.note_confirmed()?;
         self.header_tree()

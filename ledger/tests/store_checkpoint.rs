@@ -12,12 +12,13 @@ use std::time::Duration;
 use printsy_consensus::{Hash, Header, PublicKey, SignedHeader, Work};
 use printsy_ledger::store::{
     CHECKPOINT_INTERVAL, CHECKPOINT_ROWS, Checkpoint, Commit, Disk, Fuse, HeaderFile, HeaderRecord, Index,
-    Journal, Layer, MAX_BATCH_OPERATIONS, Mark, MemoryDisk, MemoryIndex, Pace, Row, SledIndex, StoreError,
+    Journal, Layer, MAX_BATCH_OPERATIONS, MAX_LAG_ROWS, Mark, MemoryDisk, MemoryIndex, Pace, Row, SledIndex,
+    StoreError,
 };
 use proptest::prelude::*;
 
 const GENESIS: Hash = Hash([7; 32]);
-const BY_HAND: Pace = Pace { interval: Duration::MAX, rows: usize::MAX };
+const BY_HAND: Pace = Pace { interval: Duration::MAX, rows: usize::MAX, most: usize::MAX };
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -259,8 +260,8 @@ fn what_was_submitted_is_seen_at_once_and_after_a_clean_stop() {
 
 #[test]
 fn it_writes_by_itself_when_there_is_enough_or_time_has_passed() {
-    let hurry = Pace { interval: Duration::from_millis(1), rows: usize::MAX };
-    let soon = Pace { interval: Duration::MAX, rows: 10 };
+    let hurry = Pace { interval: Duration::from_millis(1), rows: usize::MAX, most: usize::MAX };
+    let soon = Pace { interval: Duration::MAX, rows: 10, most: usize::MAX };
     for pace in [hurry, soon] {
         let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
         let index = Arc::new(MemoryIndex::new());
@@ -273,7 +274,24 @@ fn it_writes_by_itself_when_there_is_enough_or_time_has_passed() {
         }
         assert_eq!(rows_of(&*index).len(), rows_after(1).len() + 1, "the rows and the mark");
     }
-    assert_eq!(Pace::default(), Pace { interval: CHECKPOINT_INTERVAL, rows: CHECKPOINT_ROWS });
+    let default = Pace { interval: CHECKPOINT_INTERVAL, rows: CHECKPOINT_ROWS, most: MAX_LAG_ROWS };
+    assert_eq!(Pace::default(), default);
+}
+
+#[test]
+fn what_waits_is_bounded_by_waiting_for_the_disk() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+    let headers = HeaderFile::open(Arc::clone(&disk)).unwrap();
+    let rows = layer(1).rows.len();
+    for (most, left) in [(rows, rows), (rows - 1, 0)] {
+        let pace = Pace { most, ..BY_HAND };
+        let (disk, index) = (Arc::clone(&disk), Arc::new(MemoryIndex::new()));
+        let (checkpoint, _) =
+            Checkpoint::open_with_pace(disk, index, GENESIS, headers.clone(), pace).unwrap();
+        checkpoint.submit(layer(1));
+        checkpoint.keep_near().unwrap();
+        assert_eq!(checkpoint.lag_rows(), left, "{most} of {rows} rows may wait");
+    }
 }
 
 #[test]

@@ -29,6 +29,9 @@ pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
 /// So many changed keys are written before the interval ends: some tens of megabytes of memory.
 pub const CHECKPOINT_ROWS: usize = 50_000;
 
+/// So many changed keys may wait, in some hundreds of megabytes of memory; who brings more waits for the disk first.
+pub const MAX_LAG_ROWS: usize = 1_000_000;
+
 /// When the checkpoint writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -36,11 +39,13 @@ pub struct Pace {
     pub interval: Duration,
     /// So many changed keys do not wait.
     pub rows: usize,
+    /// From more than so many on [`Checkpoint::keep_near`] waits.
+    pub most: usize,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { interval: CHECKPOINT_INTERVAL, rows: CHECKPOINT_ROWS }
+        Self { interval: CHECKPOINT_INTERVAL, rows: CHECKPOINT_ROWS, most: MAX_LAG_ROWS }
     }
 }
 
@@ -209,6 +214,15 @@ impl Checkpoint {
     pub fn lag_rows(&self) -> usize {
         let queue = self.writer.queue.lock();
         queue.pending.len() + queue.writing.len()
+    }
+
+    /// Where the index is too far behind, returns only when everything submitted is in it: before each commit, so that
+    /// blocks which come faster than the disk takes them fill no memory.
+    ///
+    /// # Errors
+    /// As [`Self::flush_now`].
+    pub fn keep_near(&self) -> Result<(), StoreError> {
+        if self.lag_rows() > self.pace.most { self.flush_now() } else { Ok(()) }
     }
 
     /// Returns when everything submitted is in the index, durable.

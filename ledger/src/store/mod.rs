@@ -35,7 +35,7 @@ mod sled_index;
 mod torn;
 mod writer;
 
-pub use checkpoint::{CHECKPOINT_INTERVAL, CHECKPOINT_ROWS, Checkpoint, Layer, Mark, Pace};
+pub use checkpoint::{CHECKPOINT_INTERVAL, CHECKPOINT_ROWS, Checkpoint, Layer, MAX_LAG_ROWS, Mark, Pace};
 pub use disk::Disk;
 pub use doubt::Doubt;
 pub use error::StoreError;

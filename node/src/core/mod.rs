@@ -30,6 +30,7 @@ mod templates;
 use std::collections::{BTreeMap, BTreeSet};
 
 use printsy_consensus::{CheckedTransaction, Hash};
+use printsy_ledger::store::MAX_LAG_ROWS;
 use printsy_ledger::{Ledger, LedgerError};
 
 pub use alarm::{Alarms, Conflict};
@@ -50,8 +51,8 @@ use templates::{Growing, Pace};
 
 use crate::metrics::Metrics;
 
-/// How many rows the index may lag behind the journal before orders are refused: minutes of full blocks.
-pub const MAX_INDEX_LAG_ROWS: usize = 2_000_000;
+/// How many rows the index may lag behind the journal before orders are refused: half of what makes blocks wait for it.
+pub const MAX_INDEX_LAG_ROWS: usize = MAX_LAG_ROWS / 2;
 
 /// How often a tick takes blocks that a repair set aside, so that other events get their turn.
 const REPAIR_ROUNDS: usize = 4;
