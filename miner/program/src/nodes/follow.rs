@@ -10,7 +10,7 @@ use printsy_consensus::{Genesis, Hash, PublicKey};
 use printsy_rpc::chain::{GetChain, GetParams};
 use printsy_rpc::mining::{GetBlockTemplate, GetBlockTemplateParams, Template};
 use printsy_rpc::subscription::SubscribeBlockTemplate;
-use printsy_rpc::{Address, ClientError, Feed, NoParams, RpcError, RpcReason, Session};
+use printsy_rpc::{Address, ClientError, Feed, NoParams, RpcError, RpcReason, Session, Token};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -108,6 +108,8 @@ pub struct Follower {
     pub node: NodeIndex,
     /// Where it is.
     pub url: String,
+    /// What is shown to it, if it asks.
+    pub token: Option<Token>,
     /// Whose work is asked for.
     pub miner: PublicKey,
     /// Whose turn it is.
@@ -154,7 +156,7 @@ impl Follower {
 
     async fn try_follow(&self, backoff: &mut Backoff) -> Result<(), End> {
         let failed = |error: ClientError| End::Failed(sentence(&error));
-        let link = Link::open(&self.url).await.map_err(failed)?;
+        let link = Link::open(&self.url, self.token.as_ref()).await.map_err(failed)?;
         let network = Network::of(&link).await.map_err(End::Failed)?;
         if !self.pin.fits(network.genesis) {
             let Network { name, genesis, .. } = network;
