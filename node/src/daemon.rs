@@ -144,6 +144,7 @@ fn server_options(
         rate: rpc.rate,
         local_rate: rpc.local_rate,
         behind_proxy: rpc.behind_proxy,
+        trusted_proxies: rpc.trusted_proxies.clone(),
     };
     Ok(server)
 }

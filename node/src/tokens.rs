@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -126,6 +126,23 @@ impl Tokens {
         }
         Self::parse(&read_bounded(&path, MAX_TOKENS_BYTES).map_err(failed)?)
             .map_err(|why| Failure::Config(format!("{}:{why}", path.display())))
+    }
+
+    /// Changes the file in a datadir: read, changed and put in its place while no other change is under way.
+    ///
+    /// # Errors
+    /// As [`Tokens::load`], [`Tokens::save`], and what `change` says; the file is then what it was.
+    pub fn change<T>(
+        datadir: &Path,
+        change: impl FnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        // The folder, for the file is another one after each change. Closing it gives the lock back.
+        let locked = File::open(datadir).and_then(|folder| folder.lock().map(|()| folder));
+        let _locked = locked.map_err(|error| Failure::io("lock", datadir, &error))?;
+        let mut tokens = Self::load(datadir)?;
+        let answer = change(&mut tokens)?;
+        tokens.save(datadir)?;
+        Ok(answer)
     }
 
     /// Reads the file's text: a token a line, its name, its scopes and its hash; `#` begins a comment.
@@ -287,5 +304,26 @@ mod tests {
             assert!(error.starts_with(line), "{error}");
         }
         assert!(Tokens::default().create("a b", parse_scopes("read").unwrap()).is_err());
+    }
+
+    #[test]
+    fn changes_at_once_lose_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let add = &|name: String| {
+            let scopes = parse_scopes("read").unwrap();
+            Tokens::change(folder.path(), |tokens| tokens.create(&name, scopes)).unwrap();
+        };
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                scope.spawn(move || (0..8).for_each(|n| add(format!("t{thread}-{n}"))));
+            }
+        });
+        assert_eq!(Tokens::load(folder.path()).unwrap().iter().count(), 32);
+        let refused = Tokens::change(folder.path(), |tokens| {
+            tokens.remove("t0-0");
+            Err::<(), _>(Failure::Usage("no".to_owned()))
+        });
+        assert!(refused.is_err());
+        assert_eq!(Tokens::load(folder.path()).unwrap().iter().count(), 32, "a refused change is none");
     }
 }

@@ -190,8 +190,10 @@ async fn every_error_is_met_with_its_code_and_its_data() {
     closed_catalogue(&mut met).await;
     full_mempool(&mut met).await;
     full_disk(&mut met).await;
-    // A node behind its peers is made by core_sync, slow readers and ends by the tests of subscriptions.
-    let elsewhere = ["syncing", "slowReader", "ended", "-32603", "-32008", "-32011"];
+    large_answers(&mut met).await;
+    // A node behind its peers is made by core_sync, slow readers and ends by the tests of subscriptions. No caller can make
+    // a sound node fail (-32603): a test beside `methods` has a handler that panics.
+    let elsewhere = ["syncing", "slowReader", "ended", "-32603"];
     let all = RpcReason::ALL.iter().map(|reason| reason.name().to_owned());
     let all = all.chain(PROTOCOL_ERRORS.iter().map(|(code, _)| code.to_string()));
     let missed: Vec<String> =
@@ -326,6 +328,16 @@ async fn full_disk(met: &mut Met) {
     tokio::time::timeout(server_support::PATIENCE, looked).await.unwrap();
     let order = hex(&purchase(&genesis, "alice", 1, 1, 1));
     met.expect(at, "executeTransaction", json!([order]), RpcReason::Storage).await;
+    node.stop().await.unwrap();
+}
+
+/// A node that gives less than some answers need.
+async fn large_answers(met: &mut Met) {
+    let node = serving(&network("dev-large", |_| {}), |options| options.max_answer_bytes = 20_000).await;
+    let at = address(&node);
+    met.expect_code(at, &call(1, "rpc.discover", &json!([])).to_string(), -32008).await;
+    let hundred = Value::from(vec![call(1, "getChain", &json!([])); 100]).to_string();
+    met.expect_code(at, &hundred, -32011).await;
     node.stop().await.unwrap();
 }
 

@@ -128,8 +128,10 @@ async fn a_token_is_good_for_its_scopes_until_it_is_taken_away() {
     };
     tokio::time::timeout(Duration::from_secs(60), gone).await.unwrap();
     assert_eq!(code(&call_with(at, &bearer(&shop), "getChain", json!([])).await), 0);
-    session.send(r#"{"jsonrpc":"2.0","id":3,"method":"getChain"}"#).await;
-    assert_eq!(code(&session.receive().await.unwrap()), 4001, "an open session too");
+    assert_eq!(session.receive().await, None, "a session that it opened ends");
+    let mut other = Session::open(at, &format!("Host: localhost\r\n{}", bearer(&shop))).await.unwrap();
+    other.send(r#"{"jsonrpc":"2.0","id":3,"method":"getChain"}"#).await;
+    assert_eq!(code(&other.receive().await.unwrap()), 0);
     node.stop().await.unwrap();
 }
 
@@ -175,6 +177,124 @@ async fn behind_a_proxy_each_address_it_names_has_a_rate_of_its_own() {
     }
     assert!(codes.contains(&4002), "{codes:?}");
     assert_eq!(code(&call_with(at, &from("192.0.2.2"), "getParams", json!([])).await), 0);
+    node.stop().await.unwrap();
+}
+
+/// What a proxy on this machine says of who called.
+fn forwarded(address: &str) -> String {
+    format!("Host: localhost\r\nX-Forwarded-For: {address}\r\n")
+}
+
+/// A node behind a proxy, without a bound on rates.
+async fn behind_proxy(name: &str) -> (Node, SocketAddr) {
+    serving_with(&network(name, |_| {}), |options| {
+        options.access.behind_proxy = true;
+        options.access.rate = 0;
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_so_many_sessions_and_leaves_room_for_others() {
+    let (node, at) = behind_proxy("dev-sessions").await;
+    let mut sessions = Vec::new();
+    for _ in 0..32 {
+        sessions.push(Session::open(at, &forwarded("192.0.2.1")).await.unwrap());
+    }
+    assert_eq!(Session::open(at, &forwarded("192.0.2.1")).await.err(), Some(503));
+    assert!(Session::open(at, &forwarded("192.0.2.2")).await.is_ok());
+    drop(sessions);
+    let again = async {
+        while Session::open(at, &forwarded("192.0.2.1")).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), again).await.unwrap();
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_so_many_subscriptions_in_all_its_sessions() {
+    let (node, at) = behind_proxy("dev-subscribers").await;
+    let begin = r#"{"jsonrpc":"2.0","id":1,"method":"subscribeBlocks"}"#;
+    let mut sessions = Vec::new();
+    for _ in 0..8 {
+        let mut session = Session::open(at, &forwarded("192.0.2.1")).await.unwrap();
+        for _ in 0..32 {
+            session.send(begin).await;
+        }
+        let mut begun = 0;
+        while begun < 32 {
+            let said = session.receive().await.unwrap();
+            assert_eq!(code(&said), 0, "{said}");
+            begun += usize::from(said["id"] == 1);
+        }
+        sessions.push(session);
+    }
+    let mut ninth = Session::open(at, &forwarded("192.0.2.1")).await.unwrap();
+    ninth.send(begin).await;
+    let refused = ninth.receive().await.unwrap();
+    assert_eq!((code(&refused), &refused["error"]["data"]["reason"]), (4002, &json!("rateLimited")));
+    let mut other = Session::open(at, &forwarded("192.0.2.2")).await.unwrap();
+    other.send(begin).await;
+    assert_eq!(code(&other.receive().await.unwrap()), 0);
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_so_many_calls_open_through_a_proxy() {
+    let genesis = network("dev-open", |_| {});
+    let (node, at) = behind_proxy("dev-open").await;
+    let order = hex::encode(printsy_consensus::codec::encode(&support::purchase(&genesis, "alice", 1, 1, 1)));
+    let wait = json!({ "jsonrpc": "2.0", "id": 1, "method": "executeTransaction", "params": [order] });
+    let headers = format!("{}Content-Type: application/json\r\n", forwarded("192.0.2.1"));
+    let calls: Vec<_> = (0..128)
+        .map(|_| {
+            let (headers, body) = (headers.clone(), wait.to_string());
+            tokio::spawn(async move { request(at, "POST", "/", &headers, &body).await.status })
+        })
+        .collect();
+    // None is answered before a block, which nobody makes: once all are there, one more is too many.
+    let full = async {
+        while request(at, "GET", "/livez", &forwarded("192.0.2.1"), "").await.status != 503 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), full).await.unwrap();
+    assert_eq!(request(at, "GET", "/livez", &forwarded("192.0.2.2"), "").await.status, 200);
+    node.stop().await.unwrap();
+    let mut answered = 0;
+    for call in calls {
+        answered += usize::from(call.await.unwrap() == 200);
+    }
+    assert_eq!(answered, 128);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_orders_in_one_call_count_as_so_many_calls() {
+    let genesis = network("dev-bulk", |_| {});
+    let (node, at) = serving_with(&genesis, |options| options.access.local_rate = 1_000).await;
+    let order = |n: u64| {
+        hex::encode(printsy_consensus::codec::encode(&support::purchase(&genesis, "alice", n, 1, 1)))
+    };
+    let all: Vec<String> = (0..1_000).map(order).collect();
+    let taken = call_with(at, "", "executeTransactions", json!([all, "admitted"])).await;
+    assert_eq!(taken["result"].as_array().map(Vec::len), Some(1_000), "a whole call passes: {taken:.300}");
+    let first =
+        hex::encode(printsy_consensus::codec::encode(&support::purchase(&genesis, "bob", 1_500, 1, 1)));
+    let mut many = all;
+    many[0] = first.clone();
+    let refused = call_with(at, "", "executeTransactions", json!([many, "admitted"])).await;
+    assert_eq!(code(&refused), 4002, "{refused:.300}");
+    let wait = refused["error"]["data"]["retryAfterMs"].as_u64().unwrap();
+    assert!((1..=1_001).contains(&wait), "{refused}");
+    assert_eq!(node.handle().reader().mempool_size().0, 1_000);
+    node.stop().await.unwrap();
+
+    let (node, at) = serving_with(&genesis, |options| options.access.local_rate = 1).await;
+    let refused = call_with(at, "", "executeTransactions", json!([many, "admitted"])).await;
+    let data = &refused["error"]["data"];
+    assert_eq!((code(&refused), &data["retryable"]), (4002, &json!(false)), "never at once: {refused:.300}");
     node.stop().await.unwrap();
 }
 

@@ -196,7 +196,8 @@ pub struct GenerateBlocks;
 impl Method for GenerateBlocks {
     const NAME: &'static str = "generateBlocks";
     const SCOPE: Scope = Scope::Admin;
-    const ERRORS: &'static [RpcReason] = &[RpcReason::NotAuthorized, RpcReason::Syncing, RpcReason::Storage];
+    const ERRORS: &'static [RpcReason] =
+        &[RpcReason::NotAuthorized, RpcReason::UnknownTemplate, RpcReason::Syncing, RpcReason::Storage];
     type Params = GenerateBlocksParams;
     type Result = Generated;
 }

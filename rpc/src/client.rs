@@ -16,7 +16,9 @@ use serde_json::value::RawValue;
 
 use crate::error::RpcError;
 use crate::method::Method;
+use crate::session::Session;
 use crate::text::MAX_BLOCK_BYTES;
+use crate::token::Token;
 
 /// How long a connection may take: a node is near, or it is not there.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -93,6 +95,7 @@ pub enum ClientError {
 pub struct Client {
     http: HttpClient,
     url: String,
+    token: Option<Token>,
 }
 
 impl Client {
@@ -101,29 +104,59 @@ impl Client {
     /// # Errors
     /// [`ClientError::Url`] if it is no `http` URL.
     pub fn new(url: &str) -> Result<Self, ClientError> {
-        Self::with_limits(url, MAX_BODY_BYTES, REQUEST_TIMEOUT)
+        Self::with_token(url, None)
+    }
+
+    /// A client that shows this token, if there is one.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with_token(url: &str, token: Option<Token>) -> Result<Self, ClientError> {
+        Self::with_limits(url, token, MAX_BODY_BYTES, REQUEST_TIMEOUT)
     }
 
     /// A client that takes no larger message and waits no longer than this.
     ///
     /// # Errors
     /// As [`Client::new`].
-    pub fn with_limits(url: &str, max_body_bytes: u32, answer_within: Duration) -> Result<Self, ClientError> {
+    pub fn with_limits(
+        url: &str,
+        token: Option<Token>,
+        max_body_bytes: u32,
+        answer_within: Duration,
+    ) -> Result<Self, ClientError> {
         refuse_tls(url)?;
         let http = HttpClientBuilder::default()
             .connect_timeout(CONNECT_TIMEOUT)
             .request_timeout(answer_within)
             .max_request_size(max_body_bytes)
             .max_response_size(max_body_bytes)
+            .set_headers(Token::headers(token.as_ref()))
             .build(url)
             .map_err(|error| bad_url(url, error.to_string()))?;
-        Ok(Self { http, url: url.to_owned() })
+        Ok(Self { http, url: url.to_owned(), token })
     }
 
     /// The node's address, as it was given.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// A client of the same node with the same token, and a connection of its own.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn again(&self) -> Result<Self, ClientError> {
+        Self::with_token(&self.url, self.token.clone())
+    }
+
+    /// Opens a session with the same node, shown the same token. A message of more than `max_message_bytes` ends it.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub async fn session(&self, max_message_bytes: u32) -> Result<Session, ClientError> {
+        Session::with_token(&self.url, self.token.as_ref(), max_message_bytes).await
     }
 
     /// Calls `M`.

@@ -12,6 +12,7 @@
 //! - [`error`]: the reasons, their codes and data
 //! - [`client`]: calls over HTTP
 //! - [`session`]: calls and subscriptions over one WebSocket
+//! - [`token`]: what either shows to be let in
 
 pub mod admin;
 pub mod block;
@@ -29,6 +30,7 @@ mod schema;
 pub mod session;
 pub mod subscription;
 pub mod text;
+pub mod token;
 pub mod transaction;
 
 pub use client::{Client, ClientError};
@@ -38,6 +40,7 @@ pub use registry::METHODS;
 pub use session::{Feed, Session};
 pub use subscription::{SUBSCRIPTIONS, Subscription};
 pub use text::{Address, Amount, HashHex, Hex, HexBytes, TransactionHex};
+pub use token::{Token, TokenError};
 
 /// The port a node serves on and a client asks, when nobody says otherwise.
 pub const DEFAULT_PORT: u16 = 8645;

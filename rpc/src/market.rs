@@ -118,6 +118,8 @@ pub struct ExecuteParams {
 }
 
 /// `executeTransactions {transactions, wait?, timeoutMs?}`: as `executeTransaction` for each, answers in order.
+///
+/// Each transaction counts as a call, and all are taken or none (`rateLimited`).
 #[derive(Debug, JsonSchema)]
 pub struct ExecuteTransactions;
 

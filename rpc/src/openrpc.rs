@@ -36,11 +36,20 @@ pub const PROTOCOL_ERRORS: [(i32, &str); 9] = [
     (-32600, "the JSON is no call, or an empty batch"),
     (-32601, "there is no method of this name"),
     (-32602, "the params are not the method's"),
-    (-32603, "the node failed; its operator is told why in its log"),
+    (
+        -32603,
+        "the node failed while it worked on the call, by a mistake of its own, which its log tells (of `generateBlocks`: no block could be made, with a sentence)",
+    ),
     (-32007, "the body is larger than this node takes (with HTTP status 413)"),
-    (-32008, "the answer would be larger than this node gives"),
+    (
+        -32008,
+        "the answer would be larger than this node gives: eight times the network's largest block and 1 MiB, 17 MiB at the least and 129 MiB at the most",
+    ),
     (-32010, "the batch has more calls than this node takes"),
-    (-32011, "the answers of the batch together would be larger than this node gives"),
+    (
+        -32011,
+        "the answers of the batch together would be larger than one answer may be (-32008); none of them is given",
+    ),
 ];
 
 /// The document: every method, then every subscription.

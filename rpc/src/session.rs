@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::client::{CONNECT_TIMEOUT, ClientError, Named, REQUEST_TIMEOUT, host_and_port, io_sentence};
 use crate::method::Method;
 use crate::subscription::Subscription;
+use crate::token::Token;
 
 /// How often a session asks whether the other side is there.
 const PING_EVERY: Duration = Duration::from_secs(3);
@@ -44,6 +45,18 @@ impl Session {
     /// # Errors
     /// [`ClientError`]: the URL is none, nobody listens there, or who listens takes no WebSocket.
     pub async fn open(url: &str, max_message_bytes: u32) -> Result<Self, ClientError> {
+        Self::with_token(url, None, max_message_bytes).await
+    }
+
+    /// The same, shown this token if there is one.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub async fn with_token(
+        url: &str,
+        token: Option<&Token>,
+        max_message_bytes: u32,
+    ) -> Result<Self, ClientError> {
         let address = host_and_port(url)?;
         let unreachable = |why: String| ClientError::Unreachable { url: url.to_owned(), why };
         let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(&address)).await {
@@ -57,6 +70,7 @@ impl Session {
             .max_request_size(max_message_bytes)
             .max_response_size(max_message_bytes)
             .max_frame_size(max_message_bytes)
+            .set_headers(Token::headers(token))
             .request_timeout(REQUEST_TIMEOUT)
             .max_buffer_capacity_per_subscription(MAX_WAITING)
             .enable_ws_ping(

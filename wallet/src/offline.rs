@@ -178,7 +178,7 @@ async fn build(desk: &Desk<'_>, command: &OrderCommand<Build>) -> Result<Answer>
         return OrderFile::unsigned(order::body(sender, expires_at, action)?, &network, genesis.hash())?
             .answer();
     }
-    let session = Session::open(&desk.cli.rpc).await?;
+    let session = Session::of(desk.cli).await?;
     let network = &session.chain().network;
     let mut prices = Vec::new();
     if let OrderCommand::Buy { items, quantity, .. } = command {
@@ -242,7 +242,7 @@ fn must_be_of(sender: &PublicKey, signer: &PublicKey) -> Result<()> {
 /// Sends a signed order. It was confirmed when it was signed: only a person who is there is asked once more.
 async fn send(desk: &mut Desk<'_>, file: &OrderFile, waiting: Waiting) -> Result<Answer> {
     let order = file.order()?;
-    let session = Session::open(&desk.cli.rpc).await?;
+    let session = Session::of(desk.cli).await?;
     ensure!(
         session.genesis() == Hash::from(file.genesis),
         "the order is for the network {}, and the node at {} is of {}",

@@ -46,7 +46,7 @@ pub async fn place(desk: &mut Desk<'_>, session: Session, command: &OrderCommand
 
 /// A new session with the same node: the tip has moved on, and the connection may have gone.
 async fn again(session: Session) -> Result<Session> {
-    let new = Session::open(session.url()).await?;
+    let new = session.again().await?;
     ensure!(new.chain().genesis == session.chain().genesis, "{} is of another network now", session.url());
     Ok(new)
 }

@@ -88,7 +88,7 @@ pub async fn run(cli: &Cli, person: &mut dyn Person, lines: &mut dyn Lines) -> R
 }
 
 async fn node(desk: &mut Desk<'_>, command: &NodeCommand, lines: &mut dyn Lines) -> Result<Answer> {
-    let session = Session::open(&desk.cli.rpc).await?;
+    let session = Session::of(desk.cli).await?;
     match command {
         NodeCommand::Order(order) => place::place(desk, session, order).await,
         NodeCommand::Resend { tx_id, wait } => resend(desk, &session, tx_id, *wait).await,

@@ -7,9 +7,10 @@ use anyhow::{Context, Result};
 use printsy_consensus::{Body, Hash, SecretKey, Transaction, codec};
 use printsy_rpc::chain::{Chain, GetChain, GetParams};
 use printsy_rpc::market::{Edition, ExecuteParams, ExecuteTransaction, GetEdition, ImageParams, Status};
-use printsy_rpc::{Client, ClientError, Method, NoParams, TransactionHex};
+use printsy_rpc::{Client, ClientError, Method, NoParams, Token, TransactionHex};
 
 use crate::answer::MayBeUnderWay;
+use crate::cli::Cli;
 use crate::cli::orders::{Validity, Waiting};
 use crate::order;
 
@@ -29,7 +30,27 @@ impl Session {
     /// # Errors
     /// What the client says of a node that does not answer.
     pub async fn open(url: &str) -> Result<Self> {
-        let client = Client::new(url)?;
+        Self::over(Client::new(url)?).await
+    }
+
+    /// The same with the node and the token that the command line names.
+    ///
+    /// # Errors
+    /// As [`Session::open`], and what is wrong with the token's file.
+    pub async fn of(cli: &Cli) -> Result<Self> {
+        let token = cli.token_file.as_deref().map(Token::read).transpose()?;
+        Self::over(Client::with_token(&cli.rpc, token)?).await
+    }
+
+    /// A new session with the same node.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub async fn again(&self) -> Result<Self> {
+        Self::over(self.client.again()?).await
+    }
+
+    async fn over(client: Client) -> Result<Self> {
         let chain = client.call::<GetChain>(&NoParams {}).await?;
         Ok(Self { client, chain })
     }
@@ -65,7 +86,7 @@ impl Session {
     /// # Errors
     /// As the client; [`ClientError::NotANode`] where no WebSocket is taken.
     pub async fn listen(&self) -> Result<printsy_rpc::Session, ClientError> {
-        printsy_rpc::Session::open(self.url(), MAX_NEWS_BYTES).await
+        self.client.session(MAX_NEWS_BYTES).await
     }
 
     /// What the chain says of an image.

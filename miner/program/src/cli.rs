@@ -23,6 +23,9 @@ pub struct Cli {
     #[arg(long = "node", value_name = "URL", env = "PRINTSY_MINER_NODES", value_delimiter = ',',
         default_value = OWN_NODE)]
     pub nodes: Vec<String>,
+    /// The file that holds the token to show to the nodes, where they ask for one; its owner alone may read it.
+    #[arg(long, value_name = "PATH", env = "PRINTSY_MINER_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
     /// The registered miner's key: a file, or dev:NAME on a development network.
     #[arg(long, value_name = "KEY", env = "PRINTSY_MINER_KEY", required_unless_present_any = ["bench", "selftest"])]
     pub key: Option<String>,

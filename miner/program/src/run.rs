@@ -21,7 +21,7 @@ use crate::exit::Failure;
 use crate::metrics::{self, Metrics};
 use crate::nodes::link::{clean, sentence};
 use crate::nodes::{Follower, Link, News, Ranks};
-use crate::setup::{Signals, check_urls, key};
+use crate::setup::{Signals, check_urls, key, token};
 use crate::tell::{self, Teller};
 
 /// How much news may wait for the desk, which takes it at once.
@@ -49,8 +49,9 @@ pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
         tokio::spawn(metrics::serve(listener, Arc::new(registry)));
     }
     check_urls(&cli.nodes)?;
+    let token = token(cli)?;
     let key = tokio::select! {
-        key = key(cli) => key?,
+        key = key(cli, token.as_ref()) => key?,
         _ = signals.next() => return Ok(()),
     };
     let (key, pin) = key;
@@ -64,8 +65,9 @@ pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
     let (news_to, news) = mpsc::channel(QUEUE);
     let ranks = Ranks::new(cli.nodes.len());
     for (node, url) in cli.nodes.iter().enumerate() {
-        let (url, ranks, pin, news) = (url.clone(), ranks.clone(), pin.clone(), news_to.clone());
-        let follower = Follower { node, url, miner: key.public_key(), ranks, pin, news };
+        let (url, token, news) = (url.clone(), token.clone(), news_to.clone());
+        let (ranks, pin) = (ranks.clone(), pin.clone());
+        let follower = Follower { node, url, token, miner: key.public_key(), ranks, pin, news };
         tokio::spawn(follower.run());
     }
     let (engine, found) =

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use printsy_consensus::{Genesis, SecretKey};
 use printsy_keys::KeySource;
+use printsy_rpc::Token;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
@@ -27,11 +28,20 @@ pub(crate) fn check_urls(urls: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What is shown to the nodes, if they ask for it.
+///
+/// # Errors
+/// What is wrong with its file.
+pub(crate) fn token(cli: &Cli) -> Result<Option<Token>, Failure> {
+    let token = cli.token_file.as_deref().map(Token::read).transpose();
+    token.map_err(|error| Failure::Config(error.to_string()))
+}
+
 /// The key, and the network if it is known: a development key opens only where it guards nothing.
 ///
 /// # Errors
 /// What is wrong with the key or the genesis.
-pub(crate) async fn key(cli: &Cli) -> Result<(SecretKey, Pin), Failure> {
+pub(crate) async fn key(cli: &Cli, token: Option<&Token>) -> Result<(SecretKey, Pin), Failure> {
     let source = KeySource::parse(cli.key.as_deref().unwrap_or_default())?;
     if let Some(path) = &cli.genesis {
         let wrong = |why: String| Failure::Config(format!("the genesis {}: {why}", path.display()));
@@ -42,18 +52,18 @@ pub(crate) async fn key(cli: &Cli) -> Result<(SecretKey, Pin), Failure> {
     match source {
         KeySource::File(_) => Ok((source.load("")?, Pin::default())),
         KeySource::Development(_) => {
-            let network = first_network(&cli.nodes).await;
+            let network = first_network(&cli.nodes, token).await;
             Ok((source.load(&network.name)?, Pin::to(network.genesis)))
         }
     }
 }
 
 /// The network of the first node that answers, however long that takes.
-async fn first_network(urls: &[String]) -> Network {
+async fn first_network(urls: &[String], token: Option<&Token>) -> Network {
     let mut last = vec![String::new(); urls.len()];
     loop {
         for (url, last) in urls.iter().zip(&mut last) {
-            let network = match Link::open(url).await {
+            let network = match Link::open(url, token).await {
                 Ok(link) => Network::of(&link).await,
                 Err(error) => Err(sentence(&error)),
             };

@@ -64,25 +64,22 @@ pub fn tokens(args: &TokensArgs) -> Result<(), Failure> {
             datadir.display()
         )));
     }
-    let mut tokens = Tokens::load(&datadir)?;
     match &args.command {
         TokensCommand::Add { name, scope } => {
             let scopes =
                 parse_scopes(&scope.join(",")).map_err(|why| Failure::Usage(format!("--scope: {why}")))?;
-            let secret = tokens.create(name, scopes)?;
-            tokens.save(&datadir)?;
+            let secret = Tokens::change(&datadir, |tokens| tokens.create(name, scopes))?;
             eprintln!("printsyd: this is shown once; give it to {name} alone (Authorization: Bearer TOKEN)");
             answer(&format!("{}\n", *secret.reveal()))
         }
         TokensCommand::List => {
+            let tokens = Tokens::load(&datadir)?;
             let lines = tokens.iter().map(|token| format!("{} {}\n", token.name, scope_list(&token.scopes)));
             answer(&lines.collect::<String>())
         }
-        TokensCommand::Remove { name } => {
-            if !tokens.remove(name) {
-                return Err(Failure::Usage(format!("there is no token named {name}")));
-            }
-            tokens.save(&datadir)
-        }
+        TokensCommand::Remove { name } => Tokens::change(&datadir, |tokens| {
+            let is_gone = tokens.remove(name);
+            is_gone.then_some(()).ok_or_else(|| Failure::Usage(format!("there is no token named {name}")))
+        }),
     }
 }

@@ -208,7 +208,18 @@ pub static RPC_BEHIND_PROXY: Key = Key {
     expects: "true or false",
     default: Some("false"),
     example: "",
-    about: "Whether all callers come through a proxy, which names each in X-Forwarded-For.",
+    about: "Whether callers come through a proxy, which names each in X-Forwarded-For.",
+};
+
+/// rpc.trusted_proxies
+pub static RPC_TRUSTED_PROXIES: Key = Key {
+    name: "rpc.trusted_proxies",
+    flag: None,
+    shape: Shape::Texts,
+    expects: "IP addresses like 192.0.2.1",
+    default: Some("[]"),
+    example: "",
+    about: "Proxies whose X-Forwarded-For is believed (rpc.behind_proxy), besides those on this machine.",
 };
 
 /// mining.enabled
@@ -322,7 +333,7 @@ pub static LOG_FORMAT: Key = Key {
 };
 
 /// Every key, in the order of the file that `init` writes; a section's keys stand together.
-pub static KEYS: [&Key; 22] = [
+pub static KEYS: [&Key; 23] = [
     &LISTEN,
     &BOOTNODES,
     &GENESIS,
@@ -335,6 +346,7 @@ pub static KEYS: [&Key; 22] = [
     &RPC_RATE,
     &RPC_LOCAL_RATE,
     &RPC_BEHIND_PROXY,
+    &RPC_TRUSTED_PROXIES,
     &MINING_ENABLED,
     &MINING_KEY,
     &THREADS,

@@ -1,7 +1,7 @@
 //! The section `rpc`: where JSON-RPC is served, who may call it, and how often.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use printsy_rpc::Scope;
 
@@ -26,6 +26,8 @@ pub struct RpcConfig {
     pub local_rate: u32,
     /// Whether a proxy stands before it.
     pub behind_proxy: bool,
+    /// The addresses of proxies that are believed, besides this machine's own.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 /// Reads the section.
@@ -35,6 +37,8 @@ pub(super) fn read(layers: &Layers) -> Result<RpcConfig, ConfigError> {
         Ok::<_, ConfigError>(rate.map(|rate| u32::try_from(rate).expect("at most MOST_RATE")))
     };
     let require_token = layers.texts_parsed(&keys::RPC_REQUIRE_TOKEN, |text| text.parse::<Scope>().ok())?;
+    let trusted_proxies =
+        layers.texts_parsed(&keys::RPC_TRUSTED_PROXIES, |text| text.parse::<IpAddr>().ok())?;
     Ok(RpcConfig {
         listen: layers.parsed(&keys::RPC_LISTEN)?.unwrap_or_else(default_listen),
         hosts: layers.texts_parsed(&keys::RPC_HOSTS, host)?.unwrap_or_default(),
@@ -43,6 +47,7 @@ pub(super) fn read(layers: &Layers) -> Result<RpcConfig, ConfigError> {
         rate: rate(&keys::RPC_RATE)?.unwrap_or(DEFAULT_RATE),
         local_rate: rate(&keys::RPC_LOCAL_RATE)?.unwrap_or(0),
         behind_proxy: layers.switch(&keys::RPC_BEHIND_PROXY).unwrap_or(false),
+        trusted_proxies: trusted_proxies.unwrap_or_default(),
     })
 }
 

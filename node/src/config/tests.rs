@@ -288,10 +288,13 @@ fn the_default_datadir_follows_the_specification_of_its_variables() {
 #[test]
 fn who_may_call_is_read_word_by_word() {
     let text = "[rpc]\nrequire_token = [\"submit\", \"read\"]\ncors_origins = [\"https://shop.example\"]\n\
-                hosts = [\"shop.example\"]\nrate_limit = 5\nrate_limit_local = 7\nbehind_proxy = true";
+                hosts = [\"shop.example\"]\nrate_limit = 5\nrate_limit_local = 7\nbehind_proxy = true\n\
+                trusted_proxies = [\"192.0.2.1\", \"2001:db8::1\"]";
     let rpc = resolve(&RunArgs::default(), &[], text).unwrap().rpc;
     assert_eq!(crate::tokens::scope_list(&rpc.require_token), "read,submit");
     assert_eq!((rpc.rate, rpc.local_rate, rpc.behind_proxy), (5, 7, true));
+    let proxies: Vec<String> = rpc.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(proxies, ["192.0.2.1", "2001:db8::1"]);
     assert_eq!(
         (rpc.cors_origins, rpc.hosts),
         (vec!["https://shop.example".into()], vec!["shop.example".into()])
@@ -303,6 +306,7 @@ fn who_may_call_is_read_word_by_word() {
         ("cors_origins", r#"["ftp://shop.example"]"#),
         ("hosts", r#"["a b"]"#),
         ("rate_limit", "1000001"),
+        ("trusted_proxies", r#"["192.0.2.0/24"]"#),
     ] {
         let error = refused(&format!("[rpc]\n{key} = {value}"));
         assert!(error.contains(&format!("rpc.{key}: expected")), "{error}");

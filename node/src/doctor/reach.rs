@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use super::Finding;
-use crate::config::Config;
+use crate::config::{Config, RpcConfig};
 
 /// How long a bootnode has to let us in.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -22,11 +22,36 @@ pub(super) fn ports(config: &Config, is_running: bool) -> Vec<Finding> {
             "listen on 127.0.0.1 and put a proxy before it, or see to it that only friends reach it",
         ));
     }
+    findings.extend(proxies(&config.rpc));
     for address in &config.network.listen {
         let host = host_and_port(address).unwrap_or_default();
         findings.push(port(CHECK, "peers", &host, is_running, "--listen"));
     }
     findings
+}
+
+/// Whether who stands before the server is believed when it names callers.
+fn proxies(rpc: &RpcConfig) -> Option<Finding> {
+    const CHECK: &str = "proxy";
+    let named: Vec<String> = rpc.trusted_proxies.iter().map(ToString::to_string).collect();
+    match (rpc.behind_proxy, named.is_empty()) {
+        (false, true) => None,
+        (false, false) => Some(Finding::warn(
+            CHECK,
+            "rpc.trusted_proxies names proxies, and none is believed",
+            "set rpc.behind_proxy = true, or take them out",
+        )),
+        (true, true) if !rpc.listen.ip().is_loopback() => Some(Finding::warn(
+            CHECK,
+            "rpc.behind_proxy believes a proxy on this machine alone, and JSON-RPC is open to others",
+            "name the proxy's address in rpc.trusted_proxies, or listen on 127.0.0.1",
+        )),
+        (true, true) => Some(Finding::ok(CHECK, "callers are who a proxy on this machine says")),
+        (true, false) => {
+            let named = named.join(", ");
+            Some(Finding::ok(CHECK, format!("callers are who a proxy on this machine or at {named} says")))
+        }
+    }
 }
 
 fn port(check: &'static str, whom: &str, host: &str, is_running: bool, flag: &str) -> Finding {
@@ -97,6 +122,24 @@ fn host_and_port(address: &str) -> Option<String> {
 mod tests {
     use super::super::Verdict;
     use super::*;
+    use crate::cli::RunArgs;
+    use crate::config::{ConfigFile, Environment};
+
+    #[test]
+    fn a_proxy_that_nobody_believes_is_warned_of() {
+        let said = |text: &str| {
+            let file = ConfigFile { path: "/etc/printsyd.toml".into(), text: format!("[rpc]\n{text}") };
+            let config =
+                Config::resolve(&RunArgs::default(), &Environment::of_process(), Some(&file)).unwrap();
+            proxies(&config.rpc).map(|finding| finding.verdict)
+        };
+        let (one, open) = ("trusted_proxies = [\"192.0.2.1\"]", "listen = \"0.0.0.0:8645\"");
+        assert_eq!(said(""), None);
+        assert_eq!(said(one), Some(Verdict::Warn));
+        assert_eq!(said("behind_proxy = true"), Some(Verdict::Ok));
+        assert_eq!(said(&format!("behind_proxy = true\n{open}")), Some(Verdict::Warn));
+        assert_eq!(said(&format!("behind_proxy = true\n{open}\n{one}")), Some(Verdict::Ok));
+    }
 
     #[test]
     fn an_address_is_a_host_and_a_port() {

@@ -4,24 +4,27 @@
 //! of the two, but for a caller on the node's own machine on a development network; the operator says whether the other
 //! scopes do. Calls are counted for each token, or for each address where there is none.
 //!
-//! - `visitor`: where a request comes from and what it shows; `rate`: how often
+//! - `visitor`: where a request comes from and what it shows; `rate`: how often; `places`: how much at once
 
+mod places;
 mod rate;
 mod visitor;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::RwLock;
 use printsy_rpc::{ErrorData, RpcError, RpcReason, Scope};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-pub(super) use visitor::{Credential, Visitor};
+pub(super) use places::{Place, Places};
+pub(super) use visitor::{Credential, Proxies, Visitor};
 
 use crate::tokens::{Secret, TokenHash, Tokens};
-use rate::{Rates, Who};
+use rate::{Rates, TooMany, Who};
 
 /// How often the file of tokens is looked at: a token that was removed is good for no longer than this.
 const TOKENS_TIME: Duration = Duration::from_secs(1);
@@ -43,8 +46,10 @@ pub struct AccessOptions {
     pub rate: u32,
     /// The same for callers on the node's own machine.
     pub local_rate: u32,
-    /// Whether a proxy stands before the server: the caller's address is then the last that `X-Forwarded-For` names.
+    /// Whether a proxy stands before the server: it names the caller's address in `X-Forwarded-For`.
     pub behind_proxy: bool,
+    /// The addresses of proxies that are believed, besides this machine's own.
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 impl Default for AccessOptions {
@@ -56,6 +61,7 @@ impl Default for AccessOptions {
             rate: DEFAULT_RATE,
             local_rate: 0,
             behind_proxy: false,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -64,7 +70,7 @@ impl Default for AccessOptions {
 #[derive(Debug)]
 pub(super) struct Access {
     cookie: Option<TokenHash>,
-    tokens: RwLock<Arc<Tokens>>,
+    tokens: watch::Sender<Arc<Tokens>>,
     tokens_in: Option<PathBuf>,
     require_token: BTreeSet<Scope>,
     is_development: bool,
@@ -83,7 +89,7 @@ impl Access {
     pub(super) fn new(options: &AccessOptions, tokens: Tokens, is_development: bool) -> Self {
         Self {
             cookie: options.cookie.as_ref().map(Secret::hash),
-            tokens: RwLock::new(Arc::new(tokens)),
+            tokens: watch::Sender::new(Arc::new(tokens)),
             tokens_in: options.tokens_in.clone(),
             require_token: options.require_token.clone(),
             is_development,
@@ -97,11 +103,7 @@ impl Access {
     /// `rateLimited` or `unauthorized`.
     pub(super) fn admit(&self, visitor: &Visitor, scope: Scope) -> Result<(), RpcError> {
         let identity = self.identify(visitor.credential);
-        let who = match &identity {
-            Identity::Token { name, .. } => Who::Token(name.clone()),
-            _ => Who::of_address(visitor.address),
-        };
-        self.rates.take(who, visitor.is_local, Instant::now()).map_err(rate_limited)?;
+        self.count(visitor, &identity, 1)?;
         match identity {
             Identity::Cookie => Ok(()),
             Identity::Token { scopes, .. } if scopes.contains(&scope) => Ok(()),
@@ -112,6 +114,22 @@ impl Access {
                 "{scope} asks for the node's cookie or a token: Authorization: Bearer TOKEN"
             ))),
         }
+    }
+
+    /// Counts further calls of a visitor: one call may do the work of many.
+    ///
+    /// # Errors
+    /// `rateLimited`; none of them is counted then.
+    pub(super) fn charge(&self, visitor: &Visitor, calls: u32) -> Result<(), RpcError> {
+        self.count(visitor, &self.identify(visitor.credential), calls)
+    }
+
+    fn count(&self, visitor: &Visitor, identity: &Identity, calls: u32) -> Result<(), RpcError> {
+        let who = match identity {
+            Identity::Token { name, .. } => Who::Token(name.clone()),
+            _ => Who::of_address(visitor.address),
+        };
+        self.rates.take(who, visitor.is_local, calls, Instant::now()).map_err(rate_limited)
     }
 
     fn asks_for_token(&self, scope: Scope, is_local: bool) -> bool {
@@ -128,9 +146,21 @@ impl Access {
         if self.cookie.as_ref().is_some_and(|cookie| cookie.is(&hash)) {
             return Identity::Cookie;
         }
-        match self.tokens.read().find(&hash) {
+        match self.tokens.borrow().find(&hash) {
             Some(token) => Identity::Token { name: token.name.clone(), scopes: token.scopes.clone() },
             None => Identity::Unknown,
+        }
+    }
+
+    /// Waits until the lasting token that a visitor shows was taken away; for ever where it shows none that is one.
+    pub(super) async fn revoked(&self, credential: Credential) {
+        let mut tokens = self.tokens.subscribe();
+        match credential {
+            Credential::Hash(hash) if tokens.borrow().find(&hash).is_some() => {
+                // Whoever asks keeps the sender, so this only ever waits.
+                let _ = tokens.wait_for(|tokens| tokens.find(&hash).is_none()).await;
+            }
+            _ => std::future::pending().await,
         }
     }
 
@@ -147,7 +177,7 @@ impl Access {
             match read {
                 Ok(tokens) => {
                     trouble.clear();
-                    *self.tokens.write() = Arc::new(tokens);
+                    self.tokens.send_replace(Arc::new(tokens));
                 }
                 // A bad file lets in nobody new and shuts nobody out: it is told once.
                 Err(failure) => {
@@ -166,8 +196,17 @@ fn unauthorized(sentence: &str) -> RpcError {
     RpcError::refused(sentence, ErrorData::new(RpcReason::Unauthorized))
 }
 
-fn rate_limited(wait: Duration) -> RpcError {
+fn rate_limited(too_many: TooMany) -> RpcError {
     let mut data = ErrorData::new(RpcReason::RateLimited);
+    let wait = match too_many {
+        TooMany::Now(wait) => wait,
+        TooMany::Ever { most } => {
+            data.retryable = false;
+            let sentence =
+                format!("this counts as more calls than one caller may make at once ({most}): send less");
+            return RpcError::refused(sentence, data);
+        }
+    };
     let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
     data.retry_after_ms = Some(ms);
     RpcError::refused(format!("too many calls; try again in {ms} ms"), data)

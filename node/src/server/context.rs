@@ -15,10 +15,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::ServerOptions;
-use super::access::Access;
+use super::access::{Access, Places};
 use super::admin::Generator;
 use super::errors;
-use super::limits::{MAX_SUBSCRIPTIONS, MAX_WATCHED_IMAGES_IN_ALL, PROOFS_AT_ONCE};
+use super::limits::{
+    MAX_SUBSCRIPTIONS, MAX_WATCHED_IMAGES_IN_ALL, PROOFS_AT_ONCE, SUBSCRIPTIONS_PER_ADDRESS,
+};
 use crate::handle::NodeHandle;
 use crate::logging::LogControl;
 
@@ -30,6 +32,8 @@ pub(super) struct Context {
     pub(super) expects_peers: bool,
     /// Places for subscriptions, of all sessions together.
     pub(super) subscriptions: Arc<Semaphore>,
+    /// The same of each address.
+    pub(super) subscriptions_of_address: Arc<Places>,
     /// Places for images that subscriptions watch, of all together.
     pub(super) watched_images: Arc<Semaphore>,
     /// How long a notification waits for its reader.
@@ -59,6 +63,7 @@ impl Context {
             generator: options.generate_key.clone().map(|key: SecretKey| Generator::new(key)),
             expects_peers: options.expects_peers,
             subscriptions: Arc::new(Semaphore::new(MAX_SUBSCRIPTIONS)),
+            subscriptions_of_address: Places::new(SUBSCRIPTIONS_PER_ADDRESS),
             watched_images: Arc::new(Semaphore::new(MAX_WATCHED_IMAGES_IN_ALL)),
             reader_patience: options.reader_patience,
             access,

@@ -23,12 +23,13 @@ use tokio::time::timeout;
 use tower::Service;
 use tower::layer::util::{Identity, Stack};
 
+use super::access::{Credential, Place, Places, Visitor};
 use super::body::{BadBody, LargeBodies};
 use super::context::Context;
 use super::gate::{GateLayer, Transport};
 use super::limits::{
     FAREWELL_TIME, LARGE_BODIES_KIB, MAX_SUBSCRIPTIONS, MAX_WEBSOCKETS, WEBSOCKET_ANSWERS, WEBSOCKET_BYTES,
-    answer_bytes,
+    WEBSOCKETS_PER_ADDRESS,
 };
 use super::{ServerOptions, health, methods, subscriptions};
 
@@ -42,18 +43,28 @@ pub(super) struct Front {
     pub(super) context: Arc<Context>,
     pub(super) registry: Arc<Registry>,
     http: Calls,
-    websocket: Calls,
+    sessions_by: SessionsBy,
     max_body: u32,
     large_bodies: LargeBodies,
     sessions: Arc<Semaphore>,
+    sessions_of_address: Arc<Places>,
     /// Tells WebSocket sessions to end.
     end: ServerHandle,
+}
+
+/// What a session is made of.
+struct SessionsBy {
+    config: ServerConfig,
+    methods: Methods,
+    /// That all of them are to end.
+    stop: StopHandle,
 }
 
 /// Keeps a WebSocket session counted; only ever held.
 #[derive(Clone, Debug)]
 struct Session {
     _permit: Arc<OwnedSemaphorePermit>,
+    _of_address: Arc<Place>,
 }
 
 impl Front {
@@ -67,7 +78,7 @@ impl Front {
         methods.merge(subscriptions::all(context.clone())?)?;
         let methods: Methods = methods.into();
         let (stop, end) = stop_channel();
-        let answer = answer_bytes(context.node.params());
+        let answer = options.max_answer_bytes;
         let http = config(options, options.max_body_bytes, answer).build();
         let websocket = config(options, options.max_body_bytes.min(WEBSOCKET_BYTES), answer)
             .set_message_buffer_capacity(WEBSOCKET_ANSWERS)
@@ -75,10 +86,11 @@ impl Front {
             .build();
         Ok(Arc::new(Self {
             http: calls(http, Transport::Http, methods.clone(), stop.clone()),
-            websocket: calls(websocket, Transport::WebSocket, methods, stop),
+            sessions_by: SessionsBy { config: websocket, methods, stop },
             max_body: options.max_body_bytes,
             large_bodies: LargeBodies::new(LARGE_BODIES_KIB),
             sessions: Arc::new(Semaphore::new(MAX_WEBSOCKETS)),
+            sessions_of_address: Places::new(WEBSOCKETS_PER_ADDRESS),
             context,
             registry,
             end,
@@ -156,11 +168,31 @@ async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
 }
 
 async fn open_session(front: &Front, mut request: Request) -> Response {
+    let visitor = request.extensions().get::<Visitor>().copied().unwrap_or_else(Visitor::within);
+    let Some(place) = front.sessions_of_address.take(visitor.address) else {
+        let sentence = "too many sessions of this address at once\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, sentence).into_response();
+    };
     let Ok(permit) = front.sessions.clone().try_acquire_owned() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many sessions at once\n").into_response();
     };
-    request.extensions_mut().insert(Session { _permit: Arc::new(permit) });
-    pass(front.websocket.clone(), request).await
+    request.extensions_mut().insert(Session { _permit: Arc::new(permit), _of_address: Arc::new(place) });
+    let SessionsBy { config, methods, .. } = &front.sessions_by;
+    let (stop, end) = stop_channel();
+    let session = calls(config.clone(), Transport::WebSocket, methods.clone(), stop);
+    tokio::spawn(end_in_time(front.context.clone(), visitor.credential, front.sessions_by.stop.clone(), end));
+    pass(session, request).await
+}
+
+/// Ends a session when all end, or the token is taken away that opened it; goes when it has ended by itself.
+async fn end_in_time(context: Arc<Context>, credential: Credential, all: StopHandle, end: ServerHandle) {
+    tokio::select! {
+        () = end.clone().stopped() => return,
+        () = all.shutdown() => {}
+        () = context.access.revoked(credential) => {}
+    }
+    // It may have ended this moment.
+    let _ = end.stop();
 }
 
 async fn pass(mut calls: Calls, request: Request) -> Response {

@@ -14,6 +14,13 @@ pub const MAX_BATCH: u32 = 100;
 
 /// The most WebSocket sessions at once: each may hold a message of [`WEBSOCKET_BYTES`] while it arrives.
 pub(super) const MAX_WEBSOCKETS: usize = 128;
+/// The most connections of one address, and requests at once that a trusted proxy passes on for one; those of the node's
+/// own machine are not counted. An eighth of all, so that one caller alone shuts nobody out.
+pub(super) const CONNECTIONS_PER_ADDRESS: usize = 128;
+/// The most WebSocket sessions of one address.
+pub(super) const WEBSOCKETS_PER_ADDRESS: usize = 32;
+/// The most subscriptions of one address, in all its sessions.
+pub(super) const SUBSCRIPTIONS_PER_ADDRESS: usize = 256;
 /// The largest message over WebSocket; what is larger comes over HTTP.
 pub(super) const WEBSOCKET_BYTES: u32 = 4 << 20;
 /// The most calls of one WebSocket session at once; one more is refused as `rateLimited`.

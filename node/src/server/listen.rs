@@ -6,7 +6,8 @@
 //! still counts.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -22,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tower::Service;
 
-use super::access::Visitor;
+use super::access::{Place, Places, Proxies, Visitor};
 use super::context::stopped;
 use super::host::Hosts;
 use super::http::Front;
@@ -34,14 +35,28 @@ use super::patience::Patient;
 pub(super) struct Door {
     /// Under which names the server is called, and whose pages may call it.
     pub(super) hosts: Hosts,
-    /// Whether a proxy stands before it.
-    pub(super) behind_proxy: bool,
+    /// Whose word counts of who calls.
+    pub(super) proxies: Proxies,
+    /// The connections of each address.
+    pub(super) places: Arc<Places>,
 }
 
-/// Keeps a connection counted; only ever held.
+impl Door {
+    /// A place for a connection. A proxy's has none of its own: each request by it is counted for whom it is passed on.
+    fn admit(&self, address: IpAddr) -> Option<Place> {
+        if self.proxies.trust(address) { Some(Places::uncounted()) } else { self.places.take(address) }
+    }
+}
+
+/// What a connection too many of its address is told. It costs no task and no place.
+const TOO_MANY: &str = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-type: text/plain\r\n\
+                        content-length: 47\r\n\r\ntoo many connections from this address at once\n";
+
+/// Keeps a connection counted, and what a proxy passes on by it; only ever held.
 #[derive(Clone, Debug)]
 struct Counted {
     _permit: Arc<OwnedSemaphorePermit>,
+    _of_address: Arc<Place>,
 }
 
 /// Accepts and serves until told to stop, then waits until every connection has ended.
@@ -60,11 +75,15 @@ pub(super) async fn run(
             () = stopped(&mut stopping) => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             (socket, remote, permit) = accept(&listener, &places) => {
+                let Some(place) = door.admit(remote.ip()) else {
+                    turn_away(socket);
+                    continue;
+                };
                 let connection = Connection {
                     router: router.clone(),
                     door: door.clone(),
                     remote,
-                    counted: Counted { _permit: Arc::new(permit) },
+                    counted: Counted { _permit: Arc::new(permit), _of_address: Arc::new(place) },
                 };
                 connections.spawn(connection.serve(socket, stopping.clone()));
             }
@@ -90,6 +109,20 @@ async fn accept(
             }
         }
     }
+}
+
+/// What was never written to takes this much at once, whoever reads it.
+fn turn_away(socket: TcpStream) {
+    if let Ok(mut socket) = socket.into_std() {
+        // Who does not take it hears nothing.
+        let _ = socket.write(TOO_MANY.as_bytes());
+    }
+}
+
+fn refusal(status: StatusCode, sentence: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::from(sentence));
+    *response.status_mut() = status;
+    response
 }
 
 #[derive(Clone)]
@@ -128,21 +161,58 @@ impl Connection {
     async fn answer(mut self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         if !self.door.hosts.allow(request.uri(), request.headers()) {
             let sentence = "this server does not answer to that host or origin\n";
-            let mut response = Response::new(Body::from(sentence));
-            *response.status_mut() = StatusCode::FORBIDDEN;
-            return Ok(response);
+            return Ok(refusal(StatusCode::FORBIDDEN, sentence));
         }
         let readers = self.door.hosts.cross_origin(request.headers());
         if let Some(preflight) = readers.as_ref().and_then(|readers| readers.preflight(&request)) {
             return Ok(preflight);
         }
         let is_for_here = Hosts::is_for_this_machine(request.uri(), request.headers());
-        let mut visitor = Visitor::of(self.remote, self.door.behind_proxy, request.headers_mut());
+        let mut visitor = Visitor::of(self.remote, &self.door.proxies, request.headers_mut());
         visitor.is_local &= is_for_here;
+        let is_passed_on = visitor.address != self.remote.ip().to_canonical();
+        let place = is_passed_on.then(|| self.door.places.take(visitor.address));
+        let Some(_passed_on) = place.map_or(Some(None), |place| place.map(Some)) else {
+            let sentence = "too many calls from this address at once\n";
+            return Ok(refusal(StatusCode::SERVICE_UNAVAILABLE, sentence));
+        };
         request.extensions_mut().insert(visitor);
         request.extensions_mut().insert(self.counted);
         let mut response = self.router.call(request).await?;
         readers.inspect(|readers| readers.allow(&mut response));
         Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_connection_too_many_is_told_is_http() {
+        let (head, body) = TOO_MANY.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 503 "));
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{head}");
+    }
+
+    #[test]
+    fn an_address_has_so_many_connections_and_a_trusted_proxy_any_number() {
+        let proxies = Proxies { is_behind_one: true, trusted: vec!["192.0.2.9".parse().unwrap()] };
+        let hosts = Hosts::new("127.0.0.1".parse().unwrap(), &[], &[]);
+        let door = Door { hosts, proxies, places: Places::new(1) };
+        let _held = door.admit("192.0.2.1".parse().unwrap()).unwrap();
+        assert!(door.admit("192.0.2.1".parse().unwrap()).is_none());
+        let held: Vec<_> = (0..9).map(|_| door.admit("192.0.2.9".parse().unwrap())).collect();
+        assert!(held.iter().all(Option::is_some));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_turned_away_reads_why() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        turn_away(listener.accept().await.unwrap().0);
+        let mut told = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut caller, &mut told).await.unwrap();
+        assert_eq!(told, TOO_MANY);
     }
 }

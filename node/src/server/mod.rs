@@ -52,7 +52,7 @@ use crate::exit::Failure;
 use crate::handle::NodeHandle;
 use crate::logging::LogControl;
 use crate::tokens::Tokens;
-use access::Access;
+use access::{Access, Places, Proxies};
 use context::Context;
 use host::Hosts;
 use http::Front;
@@ -75,6 +75,8 @@ pub struct ServerOptions {
     pub logs: Option<LogControl>,
     /// The largest body of a request, in bytes.
     pub max_body_bytes: u32,
+    /// The largest answer, in bytes: of a call, and of a batch together.
+    pub max_answer_bytes: u32,
     /// The most calls of one JSON-RPC batch.
     pub max_batch: u32,
     /// The most connections at once.
@@ -98,6 +100,7 @@ impl ServerOptions {
             access: AccessOptions::default(),
             logs: None,
             max_body_bytes: limits::request_bytes(params),
+            max_answer_bytes: limits::answer_bytes(params),
             max_batch: MAX_BATCH,
             max_connections: MAX_CONNECTIONS,
             reader_patience: limits::READER_PATIENCE,
@@ -189,7 +192,11 @@ pub async fn serve(
     let access = Arc::new(Access::new(&options.access, tokens, node.params().is_development()));
     let max_connections = options.max_connections;
     let context = Arc::new(Context::new(node, &options, access.clone(), stopping.clone()));
-    let door = listen::Door { hosts, behind_proxy: options.access.behind_proxy };
+    let proxies = Proxies {
+        is_behind_one: options.access.behind_proxy,
+        trusted: options.access.trusted_proxies.clone(),
+    };
+    let door = listen::Door { hosts, proxies, places: Places::new(limits::CONNECTIONS_PER_ADDRESS) };
     let front = Front::new(context.clone(), &options, registry)?;
     let task = tokio::spawn(async move {
         tokio::select! {

@@ -68,6 +68,9 @@ impl Serve for ExecuteTransactions {
     ) -> Result<Vec<Outcome>, RpcError> {
         let patience = Patience::new(params.wait, params.timeout_ms, caller);
         let list = params.transactions.into_inner();
+        // The call itself was counted before: each further order is one more.
+        let further = u32::try_from(list.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        context.access.charge(&caller.visitor, further)?;
         let checked = context.read(move |reader| Ok(check_all(reader, list))).await?;
         let mut admitted = Vec::with_capacity(checked.len());
         for order in checked {

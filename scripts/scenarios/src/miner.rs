@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -31,7 +31,20 @@ impl ExternalMiner {
     /// # Errors
     /// If the program cannot be started.
     pub fn start(program: &Path, key: &str, nodes: &[&str]) -> Result<Self> {
+        Self::spawn(command(program), program, key, nodes)
+    }
+
+    /// The same, showing the token in this file.
+    ///
+    /// # Errors
+    /// As [`ExternalMiner::start`].
+    pub fn start_with_token(program: &Path, key: &str, nodes: &[&str], token: &Path) -> Result<Self> {
         let mut command = command(program);
+        command.env("PRINTSY_MINER_TOKEN_FILE", token);
+        Self::spawn(command, program, key, nodes)
+    }
+
+    fn spawn(mut command: Command, program: &Path, key: &str, nodes: &[&str]) -> Result<Self> {
         command.args(["--key", key, "--threads", "1", "--json", "--log", "info,printsy_miner_program=debug"]);
         nodes.iter().for_each(|node| {
             command.args(["--node", node]);

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod orders;
 pub mod text;
 
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
@@ -39,6 +40,9 @@ pub struct Cli {
     /// The node to ask.
     #[arg(long, global = true, value_name = "URL", env = "PRINTSY_RPC", default_value = DEFAULT_RPC)]
     pub rpc: String,
+    /// The file that holds the token to show to the node, where it asks for one; its owner alone may read it.
+    #[arg(long, global = true, value_name = "PATH", env = "PRINTSY_TOKEN_FILE")]
+    pub token_file: Option<PathBuf>,
     /// The key to sign with: a name among your keys, a key file, or dev:NAME on a development network.
     #[arg(long, global = true, value_name = "KEY")]
     pub key: Option<String>,

@@ -45,7 +45,9 @@ fn advice(data: &ErrorData) -> Option<String> {
         RpcReason::Syncing => "try again when it has caught up, or at another node (--rpc)",
         RpcReason::NotFound => "another node may know it (--rpc)",
         RpcReason::Storage => "try another node (--rpc) and tell this one's operator",
-        RpcReason::Unauthorized => "that is for the node's operator, or for development networks",
+        RpcReason::Unauthorized => {
+            "give --token-file PATH: the node's operator makes a token (`printsyd tokens add`)"
+        }
         RpcReason::RateLimited => "try again in a moment",
         RpcReason::SlowReader => "subscribe again, from where you were",
     };

@@ -10,7 +10,7 @@ use printsy_consensus::{Genesis, Hash, PublicKey};
 use printsy_rpc::chain::{GetChain, GetParams};
 use printsy_rpc::mining::{GetBlockTemplate, GetBlockTemplateParams, Template};
 use printsy_rpc::subscription::SubscribeBlockTemplate;
-use printsy_rpc::{Address, ClientError, Feed, NoParams, RpcError, RpcReason, Session};
+use printsy_rpc::{Address, ClientError, Feed, NoParams, RpcReason, Session, Token};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -30,8 +30,6 @@ const ASK_AGAIN: Duration = Duration::from_secs(3);
 const SUBSCRIBE_AGAIN: Duration = Duration::from_millis(200);
 /// How long a node is asked by HTTP before a WebSocket is tried again.
 const TRY_PUSH_AFTER: Duration = Duration::from_secs(60);
-/// JSON-RPC's code for a method that is not there.
-const METHOD_NOT_FOUND: i32 = -32601;
 
 /// The network that is mined on, once it is known: the first node's, unless it was given.
 #[derive(Clone, Debug, Default)]
@@ -108,6 +106,8 @@ pub struct Follower {
     pub node: NodeIndex,
     /// Where it is.
     pub url: String,
+    /// What is shown to it, if it asks.
+    pub token: Option<Token>,
     /// Whose work is asked for.
     pub miner: PublicKey,
     /// Whose turn it is.
@@ -154,7 +154,7 @@ impl Follower {
 
     async fn try_follow(&self, backoff: &mut Backoff) -> Result<(), End> {
         let failed = |error: ClientError| End::Failed(sentence(&error));
-        let link = Link::open(&self.url).await.map_err(failed)?;
+        let link = Link::open(&self.url, self.token.as_ref()).await.map_err(failed)?;
         let network = Network::of(&link).await.map_err(End::Failed)?;
         if !self.pin.fits(network.genesis) {
             let Network { name, genesis, .. } = network;
@@ -196,7 +196,7 @@ impl Follower {
                     sleep(SUBSCRIBE_AGAIN).await;
                     continue;
                 }
-                Err(ClientError::Refused(error)) if is_without_news(&error) => return Ok(None),
+                Err(ClientError::Refused(error)) if error.offers_no_news() => return Ok(None),
                 Err(error @ ClientError::Refused(_)) => told.refused(&error).await?,
                 Err(error) => return Err(End::Failed(sentence(&error))),
             }
@@ -234,11 +234,6 @@ impl Follower {
             }
         }
     }
-}
-
-/// Whether the node tells nothing by itself, to anybody or to one more: it is asked then.
-fn is_without_news(refusal: &RpcError) -> bool {
-    refusal.code == METHOD_NOT_FOUND || refusal.reason() == Some(RpcReason::RateLimited)
 }
 
 /// A template on its way.

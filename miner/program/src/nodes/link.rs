@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use printsy_rpc::{Client, ClientError, Method, Session};
+use printsy_rpc::{Client, ClientError, Method, RpcReason, Session, Token};
 use tokio::time::timeout;
 
 /// The longest message of a node: what it tells is a header, or the parameters of a network with a thousand miners.
@@ -26,17 +26,18 @@ pub enum Link {
 }
 
 impl Link {
-    /// Connects to the node at `url`: by a WebSocket if it takes one, else by HTTP.
+    /// Connects to the node at `url`, shown this token if there is one: by a WebSocket if it takes one, else by HTTP.
     ///
     /// # Errors
     /// If nobody is there, or the URL is none.
-    pub async fn open(url: &str) -> Result<Self, ClientError> {
-        match Session::open(url, MAX_MESSAGE_BYTES).await {
+    pub async fn open(url: &str, token: Option<&Token>) -> Result<Self, ClientError> {
+        match Session::with_token(url, token, MAX_MESSAGE_BYTES).await {
             Ok(session) => Ok(Self::Session(Arc::new(session))),
             // Who listens there takes no WebSocket: it may well answer calls.
             Err(ClientError::NotANode { why, .. }) => {
                 tracing::debug!(url, why, "no websocket");
-                Client::with_limits(url, MAX_MESSAGE_BYTES, ANSWER_TIME).map(Self::Http)
+                let token = token.cloned();
+                Client::with_limits(url, token, MAX_MESSAGE_BYTES, ANSWER_TIME).map(Self::Http)
             }
             Err(error) => Err(error),
         }
@@ -73,6 +74,11 @@ pub fn sentence(error: &ClientError) -> String {
             format!("what it answers to {method} is not a node's answer: {why}")
         }
         ClientError::Ended { why, .. } => format!("the connection ended: {why}"),
+        ClientError::Refused(error) if error.reason() == Some(RpcReason::Unauthorized) => {
+            format!(
+                "{error}; give --token-file PATH: the node's operator makes a token (`printsyd tokens add`)"
+            )
+        }
         ClientError::Refused(error) => error.to_string(),
         other => other.to_string(),
     })
@@ -87,7 +93,7 @@ pub fn clean(words: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use printsy_rpc::{ErrorData, RpcError, RpcReason};
+    use printsy_rpc::{ErrorData, RpcError};
 
     use super::*;
 

@@ -50,13 +50,28 @@ struct Rate {
     each: Duration,
     /// How much may be owed.
     most: Duration,
+    /// The same in calls.
+    burst: u32,
+}
+
+/// Why calls are not let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TooMany {
+    /// They are too many now, for so long.
+    Now(Duration),
+    /// They are more than ever pass at once.
+    Ever {
+        /// How many do.
+        most: u32,
+    },
 }
 
 impl Rate {
     /// A burst is a second's worth, and at least a whole batch.
     fn new(calls_per_second: u32) -> Option<Self> {
         let each = Duration::from_secs(1).checked_div(calls_per_second)?;
-        Some(Self { each, most: each * calls_per_second.max(MAX_BATCH) })
+        let burst = calls_per_second.max(MAX_BATCH);
+        Some(Self { each, most: each * burst, burst })
     }
 }
 
@@ -66,21 +81,24 @@ impl Rates {
         Self { far: Rate::new(far), local: Rate::new(local), busy: Mutex::default() }
     }
 
-    /// Counts one call.
+    /// Counts so many calls.
     ///
     /// # Errors
-    /// How long to wait, where it is one too many; it is not counted then.
-    pub(super) fn take(&self, who: Who, is_local: bool, now: Instant) -> Result<(), Duration> {
+    /// [`TooMany`]; none of them is counted then.
+    pub(super) fn take(&self, who: Who, is_local: bool, calls: u32, now: Instant) -> Result<(), TooMany> {
         let Some(rate) = (if is_local { self.local } else { self.far }) else { return Ok(()) };
+        if calls > rate.burst {
+            return Err(TooMany::Ever { most: rate.burst });
+        }
         let mut busy = self.busy.lock();
         if busy.len() >= MAX_RATED_CALLERS && !busy.contains_key(&who) {
             busy.retain(|_, until| *until > now);
         }
         let has_place = busy.len() < MAX_RATED_CALLERS || busy.contains_key(&who);
         let until = busy.entry(if has_place { who } else { Who::Crowd }).or_insert(now);
-        let owed = until.saturating_duration_since(now) + rate.each;
+        let owed = until.saturating_duration_since(now) + rate.each * calls;
         match owed.checked_sub(rate.most) {
-            Some(too_much) if !too_much.is_zero() => Err(too_much),
+            Some(too_much) if !too_much.is_zero() => Err(TooMany::Now(too_much)),
             _ => {
                 *until = now + owed;
                 Ok(())
@@ -102,19 +120,19 @@ mod tests {
         let rates = Rates::new(200, 0);
         let now = Instant::now();
         for call in 0..200 {
-            assert_eq!(rates.take(address(1), false, now), Ok(()), "{call}");
+            assert_eq!(rates.take(address(1), false, 1, now), Ok(()), "{call}");
         }
-        let wait = rates.take(address(1), false, now).unwrap_err();
-        assert_eq!(wait, Duration::from_millis(5));
-        assert_eq!(rates.take(address(2), false, now), Ok(()), "another address");
-        assert_eq!(rates.take(address(1), true, now), Ok(()), "this machine's own are not limited here");
-        assert_eq!(rates.take(address(1), false, now + wait), Ok(()));
-        assert!(rates.take(address(1), false, now + wait).is_err());
+        let wait = Duration::from_millis(5);
+        assert_eq!(rates.take(address(1), false, 1, now), Err(TooMany::Now(wait)));
+        assert_eq!(rates.take(address(2), false, 1, now), Ok(()), "another address");
+        assert_eq!(rates.take(address(1), true, 1, now), Ok(()), "this machine's own are not limited here");
+        assert_eq!(rates.take(address(1), false, 1, now + wait), Ok(()));
+        assert!(rates.take(address(1), false, 1, now + wait).is_err());
         let later = now + Duration::from_secs(10);
         for _ in 0..200 {
-            assert_eq!(rates.take(address(1), false, later), Ok(()));
+            assert_eq!(rates.take(address(1), false, 1, later), Ok(()));
         }
-        assert!(rates.take(address(1), false, later).is_err(), "rest earns no more than a burst");
+        assert!(rates.take(address(1), false, 1, later).is_err(), "rest earns no more than a burst");
     }
 
     #[test]
@@ -122,9 +140,28 @@ mod tests {
         let rates = Rates::new(1, 1);
         let now = Instant::now();
         for _ in 0..MAX_BATCH {
-            assert_eq!(rates.take(Who::Token("shop".into()), false, now), Ok(()));
+            assert_eq!(rates.take(Who::Token("shop".into()), false, 1, now), Ok(()));
         }
-        assert_eq!(rates.take(Who::Token("shop".into()), false, now), Err(Duration::from_secs(1)));
+        assert_eq!(
+            rates.take(Who::Token("shop".into()), false, 1, now),
+            Err(TooMany::Now(Duration::from_secs(1)))
+        );
+    }
+
+    #[test]
+    fn many_calls_at_once_pass_together_or_not_at_all() {
+        let rates = Rates::new(1_000, 0);
+        let now = Instant::now();
+        assert_eq!(rates.take(address(1), false, 1_000, now), Ok(()));
+        let wait = Duration::from_millis(600);
+        assert_eq!(rates.take(address(1), false, 600, now), Err(TooMany::Now(wait)));
+        assert_eq!(
+            rates.take(address(1), false, 600, now + wait),
+            Ok(()),
+            "the refused ones were not counted"
+        );
+        assert_eq!(rates.take(address(2), false, 1_001, now), Err(TooMany::Ever { most: 1_000 }));
+        assert_eq!(rates.take(address(2), true, 1_001, now), Ok(()));
     }
 
     #[test]
@@ -132,15 +169,15 @@ mod tests {
         let rates = Rates::new(1, 0);
         let now = Instant::now();
         for n in 0..u32::try_from(MAX_RATED_CALLERS).unwrap() {
-            assert_eq!(rates.take(address(n), false, now), Ok(()));
+            assert_eq!(rates.take(address(n), false, 1, now), Ok(()));
         }
         for n in 0..MAX_BATCH {
-            assert_eq!(rates.take(address(0xf000_0000 + n), false, now), Ok(()), "{n}");
+            assert_eq!(rates.take(address(0xf000_0000 + n), false, 1, now), Ok(()), "{n}");
         }
-        assert!(rates.take(address(0xff00_0000), false, now).is_err());
+        assert!(rates.take(address(0xff00_0000), false, 1, now).is_err());
         assert!(rates.busy.lock().len() <= MAX_RATED_CALLERS + 1);
         let later = now + Duration::from_secs(1_000);
-        assert_eq!(rates.take(address(0xff00_0000), false, later), Ok(()));
+        assert_eq!(rates.take(address(0xff00_0000), false, 1, later), Ok(()));
         assert_eq!(rates.busy.lock().len(), 1, "who has nothing to work off is forgotten");
     }
 

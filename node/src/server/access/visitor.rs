@@ -17,6 +17,38 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// What the scheme's name is, and what follows it is the token.
 const BEARER: &str = "bearer ";
 
+/// Whose word counts of who called.
+#[derive(Clone, Debug, Default)]
+pub(in crate::server) struct Proxies {
+    /// Whether a proxy stands before the server.
+    pub(in crate::server) is_behind_one: bool,
+    /// The addresses of proxies, besides this machine's own.
+    pub(in crate::server) trusted: Vec<IpAddr>,
+}
+
+impl Proxies {
+    /// Whether it is a proxy's that is believed.
+    pub(in crate::server) fn trust(&self, address: IpAddr) -> bool {
+        let is_it = |trusted: &IpAddr| trusted.to_canonical() == address.to_canonical();
+        self.is_behind_one && (address.to_canonical().is_loopback() || self.trusted.iter().any(is_it))
+    }
+
+    /// Who called: the nearest address that is no proxy's, going back from the one that is connected. What stands before
+    /// that in `X-Forwarded-For` is what the caller wrote.
+    fn caller(&self, connected: IpAddr, headers: &HeaderMap) -> IpAddr {
+        let lists = headers.get_all(X_FORWARDED_FOR).iter().rev();
+        let mut named = lists.flat_map(|list| list.to_str().unwrap_or_default().rsplit(','));
+        let mut caller = connected;
+        while self.trust(caller) {
+            let Some(before) = named.next().and_then(|name| name.trim().parse::<IpAddr>().ok()) else {
+                break;
+            };
+            caller = before.to_canonical();
+        }
+        caller
+    }
+}
+
 /// Who sends a request.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::server) struct Visitor {
@@ -46,23 +78,16 @@ impl Visitor {
     }
 
     /// Whoever sends these headers; what it shows is taken out of them.
-    pub(in crate::server) fn of(remote: SocketAddr, behind_proxy: bool, headers: &mut HeaderMap) -> Self {
+    pub(in crate::server) fn of(remote: SocketAddr, proxies: &Proxies, headers: &mut HeaderMap) -> Self {
         let is_passed_on =
             [FORWARDED, X_FORWARDED_FOR, X_REAL_IP].iter().any(|name| headers.contains_key(name));
         let direct = remote.ip().to_canonical();
-        let told = if behind_proxy { last_forwarded(headers) } else { None };
         Self {
-            address: told.unwrap_or(direct),
-            is_local: direct.is_loopback() && !is_passed_on && !behind_proxy,
+            address: proxies.caller(direct, headers),
+            is_local: direct.is_loopback() && !is_passed_on && !proxies.is_behind_one,
             credential: credential(headers),
         }
     }
-}
-
-/// The address that the nearest proxy saw: the last of the list. Those before it are what its caller wrote.
-fn last_forwarded(headers: &HeaderMap) -> Option<IpAddr> {
-    let last = headers.get_all(X_FORWARDED_FOR).iter().next_back()?.to_str().ok()?;
-    last.rsplit(',').next()?.trim().parse().ok()
 }
 
 fn credential(headers: &mut HeaderMap) -> Credential {
@@ -86,12 +111,14 @@ fn bearer(value: &str) -> Option<TokenHash> {
 mod tests {
     use super::*;
 
-    fn visitor(remote: &str, behind_proxy: bool, lines: &[(&'static str, &str)]) -> Visitor {
+    fn visitor(remote: &str, is_behind_one: bool, lines: &[(&'static str, &str)]) -> Visitor {
+        let trusted = vec!["198.51.100.1".parse().unwrap()];
+        let proxies = Proxies { is_behind_one, trusted };
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
         }
-        let visitor = Visitor::of(remote.parse().unwrap(), behind_proxy, &mut headers);
+        let visitor = Visitor::of(remote.parse().unwrap(), &proxies, &mut headers);
         assert!(!headers.contains_key(AUTHORIZATION), "what is shown goes no further");
         visitor
     }
@@ -116,6 +143,19 @@ mod tests {
         let twice = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-for", "2001:db8::1")];
         assert_eq!(address(true, &twice), "2001:db8::1".parse::<IpAddr>().unwrap());
         assert_eq!(address(true, &[("x-forwarded-for", "nobody")]), "127.0.0.1".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn only_a_trusted_proxy_is_believed_and_only_so_far_as_its_fellows_go() {
+        let from = |remote: &str, list: &str| {
+            visitor(&format!("{remote}:1"), true, &[("x-forwarded-for", list)]).address.to_string()
+        };
+        assert_eq!(from("203.0.113.5", "192.0.2.7"), "203.0.113.5", "a stranger's word");
+        assert_eq!(from("198.51.100.1", "192.0.2.7"), "192.0.2.7");
+        assert_eq!(from("198.51.100.1", "192.0.2.8, 192.0.2.7, 127.0.0.1"), "192.0.2.7");
+        assert_eq!(from("127.0.0.1", "10.0.0.1, ::ffff:192.0.2.7, 198.51.100.1"), "192.0.2.7");
+        assert_eq!(from("127.0.0.1", "192.0.2.7, nonsense, 198.51.100.1"), "198.51.100.1");
+        assert_eq!(from("127.0.0.1", "127.0.0.1, 198.51.100.1"), "127.0.0.1", "proxies alone");
     }
 
     #[test]

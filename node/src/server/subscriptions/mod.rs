@@ -28,11 +28,13 @@ use printsy_rpc::{ErrorData, RpcError, RpcReason, Subscription, parse_params_of}
 use serde_json::value::to_raw_value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::access::Visitor;
+use super::access::{Place, Visitor};
 use super::context::{Context, stopped};
 use super::errors;
 use super::gate::SessionPlaces;
-use super::limits::{CALLS_RETRY_MS, MAX_SUBSCRIPTIONS, SUBSCRIPTIONS_PER_WEBSOCKET};
+use super::limits::{
+    CALLS_RETRY_MS, MAX_SUBSCRIPTIONS, SUBSCRIPTIONS_PER_ADDRESS, SUBSCRIPTIONS_PER_WEBSOCKET,
+};
 
 /// What a subscription tells, one item after the other.
 trait Feed: Send {
@@ -84,7 +86,7 @@ async fn run<S: Serve>(
     let begin = async {
         let visitor = extensions.get::<Visitor>().copied().unwrap_or_else(Visitor::within);
         context.access.admit(&visitor, S::SCOPE)?;
-        let places = Places::take(&context, extensions)?;
+        let places = Places::take(&context, extensions, &visitor)?;
         let read = parse_params_of(S::NAMES.subscribe, params.as_str())?;
         drop(params);
         Ok((places, S::open(context.clone(), read).await?))
@@ -145,20 +147,25 @@ async fn contained<S: Serve, T>(work: impl Future<Output = Result<T, RpcError>>)
     })
 }
 
-/// A subscription's places: one among its session's, one among all. Only ever held.
+/// A subscription's places: one among its session's, one among its address's, one among all. Only ever held.
 #[derive(Debug)]
 struct Places {
     _in_session: OwnedSemaphorePermit,
+    _of_address: Place,
     _in_all: OwnedSemaphorePermit,
 }
 
 impl Places {
-    fn take(context: &Context, extensions: &Extensions) -> Result<Self, RpcError> {
+    fn take(context: &Context, extensions: &Extensions, visitor: &Visitor) -> Result<Self, RpcError> {
         let session = extensions.get::<SessionPlaces>().ok_or_else(RpcError::internal)?;
         Ok(Self {
             _in_session: take(&session.0).ok_or_else(|| {
                 let most = SUBSCRIPTIONS_PER_WEBSOCKET;
                 too_many(format!("this session has {most} subscriptions, as many as it may"))
+            })?,
+            _of_address: context.subscriptions_of_address.take(visitor.address).ok_or_else(|| {
+                let most = SUBSCRIPTIONS_PER_ADDRESS;
+                too_many(format!("this address has {most} subscriptions, as many as it may"))
             })?,
             _in_all: take(&context.subscriptions).ok_or_else(|| {
                 too_many(format!("this node has {MAX_SUBSCRIPTIONS} subscriptions, as many as it takes"))
@@ -191,7 +198,7 @@ fn ended(sentence: &str) -> RpcError {
 #[derive(Debug)]
 struct End {
     error: Option<RpcError>,
-    /// Kept until the last word is on its way, which a stopping server waits for.
+    /// Kept until the last word is made, right before it is sent: a stopping server waits for that.
     _places: Option<Places>,
 }
 

@@ -17,14 +17,20 @@ impl Serve for SubscribeTransaction {
 
     async fn open(context: Arc<Context>, params: GetTransactionParams) -> Result<Order, RpcError> {
         let (changes, txid) = (context.node.changes(), params.tx_id.into());
-        let tip = context.node.reader().snapshot().tip.id();
+        let (tip, final_height) = stand(&context);
         let first = look(&context, txid).await?;
         let order: Transaction =
             codec::decode(first.transaction.as_bytes()).map_err(|_| RpcError::internal())?;
         let expires_at = order.body.expires_at;
-        let order = Order { context, changes, txid, expires_at, tip, told: None, first: Some(first) };
-        Ok(order)
+        let first = Some(first);
+        Ok(Order { context, changes, txid, expires_at, tip, told: None, first, final_height })
     }
+}
+
+/// Where the chain stands: its tip and its final height.
+fn stand(context: &Context) -> (Hash, u64) {
+    let snapshot = context.node.reader().snapshot();
+    (snapshot.tip.id(), snapshot.final_height)
 }
 
 async fn look(context: &Arc<Context>, txid: Hash) -> Result<Status, RpcError> {
@@ -46,6 +52,8 @@ pub(super) struct Order {
     told: Option<Status>,
     /// Read when it was begun, not told yet.
     first: Option<Status>,
+    /// The final height before the order was last looked at: what that look did not find below it never comes.
+    final_height: u64,
 }
 
 impl Feed for Order {
@@ -64,7 +72,7 @@ impl Feed for Order {
             if !self.is_worth_a_look() {
                 continue;
             }
-            self.tip = self.context.node.reader().snapshot().tip.id();
+            (self.tip, self.final_height) = stand(&self.context);
             let status = look(&self.context, self.txid).await?;
             if self.told.as_ref() != Some(&without_confirmations(&status)) {
                 return Ok(self.tell(status));
@@ -88,7 +96,7 @@ impl Order {
         match self.status()? {
             TransactionStatus::Final => Some("the order is final"),
             TransactionStatus::Included => None,
-            _ if self.context.node.reader().snapshot().final_height >= self.expires_at => {
+            _ if self.final_height >= self.expires_at => {
                 Some("the block at the order's last height is final without it: it can never be")
             }
             _ => None,

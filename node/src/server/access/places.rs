@@ -1,0 +1,95 @@
+//! Places of one kind, so many for each address: one caller never takes all that there are for everybody.
+//!
+//! The node's own machine has no such bound: what a proxy there passes on counts for the address that it names, if the
+//! proxy is believed. Who holds nothing is forgotten, so that the table is no longer than the places in all.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::rate::Who;
+
+/// The places of one kind.
+#[derive(Debug)]
+pub(in crate::server) struct Places {
+    most: usize,
+    taken: Mutex<HashMap<Who, usize>>,
+}
+
+/// A place; only ever held. None for who is not counted.
+#[derive(Debug)]
+pub(in crate::server) struct Place(Option<(Arc<Places>, Who)>);
+
+impl Places {
+    /// As many as this for each address.
+    pub(in crate::server) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, taken: Mutex::default() })
+    }
+
+    /// A place for who is not counted.
+    pub(in crate::server) fn uncounted() -> Place {
+        Place(None)
+    }
+
+    /// A place for a caller, unless its address has all that it may.
+    pub(in crate::server) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        if address.to_canonical().is_loopback() {
+            return Some(Self::uncounted());
+        }
+        let who = Who::of_address(address);
+        let mut taken = self.taken.lock();
+        let held = taken.get(&who).copied().unwrap_or(0);
+        if held >= self.most {
+            return None;
+        }
+        taken.insert(who.clone(), held + 1);
+        Some(Place(Some((self.clone(), who))))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some((places, who)) = self.0.take() else { return };
+        let mut taken = places.taken.lock();
+        match taken.get_mut(&who) {
+            Some(held) if *held > 1 => *held -= 1,
+            _ => drop(taken.remove(&who)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_has_so_many_places_and_takes_none_of_another_s() {
+        let places = Places::new(2);
+        let one = address("192.0.2.1");
+        let first = places.take(one).unwrap();
+        let second = places.take(address("::ffff:192.0.2.1")).unwrap();
+        assert!(places.take(one).is_none());
+        assert!(places.take(address("192.0.2.2")).is_some());
+        drop(first);
+        let third = places.take(one).unwrap();
+        assert!(places.take(one).is_none(), "a place that was given back is one place");
+        drop((second, third));
+        assert!(places.taken.lock().is_empty(), "who holds nothing is forgotten");
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_caller_and_the_own_machine_is_not_counted() {
+        let places = Places::new(1);
+        let _held = places.take(address("2001:db8::1")).unwrap();
+        assert!(places.take(address("2001:db8::2")).is_none());
+        assert!(places.take(address("2001:db8:0:1::1")).is_some());
+        let own: Vec<_> = (0..9).map(|_| places.take(address("127.0.0.1"))).collect();
+        assert!(own.iter().all(Option::is_some));
+    }
+}
