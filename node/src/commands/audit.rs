@@ -37,6 +37,9 @@ pub struct AuditArgs {
     /// The JSON-RPC of a running node, to find the first block that its chain has otherwise.
     #[arg(long, value_name = "URL")]
     against: Option<String>,
+    /// The file that holds the token to show to that node, where it asks for one.
+    #[arg(long, value_name = "PATH", requires = "against")]
+    token_file: Option<PathBuf>,
     /// Compare with the other node, and check nothing else.
     #[arg(long, requires = "against")]
     only_compare: bool,
@@ -53,7 +56,7 @@ pub fn audit(args: &AuditArgs) -> Result<(), Failure> {
     let mut report = Report::new(&genesis);
     // First, for it is soon done and may have nobody to ask.
     if let Some(url) = &args.against {
-        match against::compare(url, &genesis, &disk)? {
+        match against::compare(url, args.token_file.as_deref(), &genesis, &disk)? {
             Ok(comparison) => report.against = Some(comparison),
             Err(damage) if args.only_compare => return Err(damage.into()),
             Err(damage) => report.against = Some(Comparison::impossible(url, &damage.to_string())),

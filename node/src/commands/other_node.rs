@@ -3,12 +3,13 @@
 //!
 //! It runs on meanwhile: what it said of a height may not hold a moment later, and whoever searches begins again.
 
+use std::path::Path;
 use std::time::Duration;
 
 use printsy_consensus::{Genesis, Hash};
 use printsy_rpc::block::{BlockSelector, GetHeader, GetHeaderParams, HeaderInfo};
 use printsy_rpc::chain::{Chain, GetChain};
-use printsy_rpc::{Client, ClientError, Method, NoParams};
+use printsy_rpc::{Client, ClientError, Method, NoParams, RpcReason, Token};
 
 use crate::exit::Failure;
 
@@ -21,12 +22,14 @@ pub(super) struct OtherNode {
 }
 
 impl OtherNode {
-    /// The node that serves JSON-RPC at this URL.
+    /// The node that serves JSON-RPC at this URL, and is shown the token in this file.
     ///
     /// # Errors
-    /// Exit code 2 for what is no URL.
-    pub(super) fn new(url: &str) -> Result<Self, Failure> {
-        let client = Client::new(url).map_err(|error| Failure::Usage(error.to_string()))?;
+    /// Exit code 2 for what is no URL, or no token's file.
+    pub(super) fn new(url: &str, token_file: Option<&Path>) -> Result<Self, Failure> {
+        let token = token_file.map(Token::read).transpose();
+        let token = token.map_err(|error| Failure::Usage(error.to_string()))?;
+        let client = Client::with_token(url, token).map_err(|error| Failure::Usage(error.to_string()))?;
         Ok(Self { client })
     }
 
@@ -104,6 +107,9 @@ impl OtherNode {
         match tokio::time::timeout(PATIENCE, self.client.call::<M>(params)).await {
             Err(_) => Err(failed(format!("no answer to {} within {PATIENCE:?}", M::NAME))),
             Ok(Ok(answer)) => Ok(Some(answer)),
+            Ok(Err(ClientError::Refused(error))) if error.reason() == Some(RpcReason::Unauthorized) => {
+                Err(failed(format!("{}: give --token-file PATH", error.message)))
+            }
             Ok(Err(ClientError::Refused(_))) => Ok(None),
             Ok(Err(ClientError::Unreachable { why, .. })) => Err(failed(format!("{why}; is it running?"))),
             Ok(Err(error)) => Err(failed(error.to_string())),

@@ -8,6 +8,7 @@
 //! that the conflict is about. HASH may then be the tip.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -30,6 +31,9 @@ pub struct ResolveArgs {
     /// The RPC of a node on the other chain, such as http://192.0.2.1:8645.
     #[arg(long, value_name = "URL")]
     from: Option<String>,
+    /// The file that holds the token to show to that node, where it asks for one.
+    #[arg(long, value_name = "PATH", requires = "from")]
+    token_file: Option<PathBuf>,
     /// Do it without asking.
     #[arg(long)]
     yes: bool,
@@ -87,7 +91,8 @@ impl ResolveArgs {
                 ))),
             };
         };
-        let other = other_node::run(ask(url, &self.to, genesis, reader))?;
+        let node = OtherNode::new(url, self.token_file.as_deref())?;
+        let other = other_node::run(ask(&node, &self.to, genesis, reader))?;
         let common = own_id(reader, other.common)?;
         Ok((common, Some(other)))
     }
@@ -148,8 +153,8 @@ fn describe(retreat: &Retreat, other: Option<&Other>) -> String {
 }
 
 /// Asks a node for its chain, and finds by bisection where it parts from ours.
-async fn ask(url: &str, wanted: &Hash, genesis: &Genesis, reader: &Reader) -> Result<Other, Failure> {
-    let node = OtherNode::new(url)?;
+async fn ask(node: &OtherNode, wanted: &Hash, genesis: &Genesis, reader: &Reader) -> Result<Other, Failure> {
+    let url = node.url();
     let chain = node.chain(genesis).await?;
     let header = node.header(BlockSelector::Hash((*wanted).into())).await?;
     let header = header.ok_or_else(|| {

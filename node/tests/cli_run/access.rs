@@ -82,3 +82,19 @@ fn each_run_has_a_cookie_of_its_own_and_tokens_last() {
     assert_eq!(node.stop_by("TERM").0, 0);
     assert!(!cookie_file.exists());
 }
+
+#[test]
+fn audit_compares_with_a_node_that_asks_for_a_token() {
+    let home = TempDir::new().unwrap();
+    let (ours, theirs) = (home.path().join("ours"), home.path().join("theirs"));
+    let (node, _) = start(home.path(), &ours);
+    assert_eq!(node.stop_by("TERM").0, 0);
+    copy_datadir(&ours, &theirs);
+    let (node, at) = start(home.path(), &theirs);
+    let (url, cookie) = (format!("http://{at}"), theirs.join("rpc.cookie"));
+    let audit = ["audit", "--datadir", text(&ours), "--log", "warn", "--only-compare", "--against", &url];
+    run(printsyd(home.path(), &audit)).refuses(1, &["--token-file"]);
+    let shown = run(printsyd(home.path(), &[&audit[..], &["--token-file", text(&cookie)]].concat()));
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert_eq!(node.stop_by("TERM").0, 0);
+}

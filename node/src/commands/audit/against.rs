@@ -4,6 +4,7 @@
 //! nowhere above it. Tips differ all the time; what differs below our final block is a finding. The other node runs
 //! on meanwhile: where its chain moves under the search, the search begins again.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use printsy_consensus::{Genesis, Hash, SignedHeader};
@@ -64,13 +65,14 @@ impl Comparison {
 /// Compares with the node at `url`. The inner error is damage that keeps our own chain from being read.
 ///
 /// # Errors
-/// Exit code 6 where it is of another network, 2 for a URL that is none, 1 where it does not answer.
+/// Exit code 6 where it is of another network, 2 for a URL or a token's file that is none, 1 where it does not answer.
 pub(super) fn compare(
     url: &str,
+    token_file: Option<&Path>,
     genesis: &Arc<Genesis>,
     disk: &Arc<dyn Disk>,
 ) -> Result<Result<Comparison, StoreError>, Failure> {
-    let theirs = OtherNode::new(url)?;
+    let theirs = OtherNode::new(url, token_file)?;
     let ours = match damage_or_failure(Ours::read(genesis, disk))? {
         Ok(ours) => ours,
         Err(damage) => return Ok(Err(damage)),
