@@ -154,7 +154,13 @@ async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
     if length.is_some_and(|length| length > max) {
         return answers::response::too_large(front.max_body).map(Body::new);
     }
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    // Each call of a batch is given a copy of these: who calls is all that calls ask for.
+    let visitor = parts.extensions.remove::<Visitor>();
+    parts.extensions.clear();
+    if let Some(visitor) = visitor {
+        parts.extensions.insert(visitor);
+    }
     match front.large_bodies.read(body, length, max).await {
         Err(BadBody::Crowded) => {
             (StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once\n").into_response()

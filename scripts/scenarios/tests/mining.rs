@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use printsy_consensus::{Genesis, Params};
 use printsy_rpc::NoParams;
 use printsy_rpc::chain::GetMiners;
@@ -90,11 +90,15 @@ impl Play {
         .await
     }
 
-    /// How many blocks the chain counts for a miner.
-    async fn blocks_of(&self, name: &str) -> Result<u64> {
-        let miners = self.nodes[0].ask::<GetMiners>(&NoParams {}).await?;
-        let miner = miners.iter().find(|miner| miner.name == name).context("it is registered")?;
-        Ok(miner.blocks)
+    /// Waits until the chain counts a block of a miner: one that was accepted may yet give way to another on the same
+    /// parent.
+    async fn counts_a_block_of(&self, name: &str) -> Result<()> {
+        until(&format!("a block of {name}"), PATIENCE, async || {
+            let miners = self.nodes[0].ask::<GetMiners>(&NoParams {}).await?;
+            let blocks = miners.iter().find(|miner| miner.name == name).map_or(0, |miner| miner.blocks);
+            Ok(if blocks > 0 { Look::Yes(()) } else { Look::NotYet("none".to_owned()) })
+        })
+        .await
     }
 
     async fn end(mut self) -> Result<()> {
@@ -119,8 +123,7 @@ async fn a_newcomer_is_registered_and_mines_a_purchase_whoever_is_killed_meanwhi
     // From here on the newcomer alone confirms.
     let bought = play.wallet("buy 25 --key dev:alice").await?;
     assert!(bought.answer.contains("edition 1 of 100"), "{bought:?}");
-    let before = play.blocks_of("newcomer").await?;
-    assert!(before > 0);
+    play.counts_a_block_of("newcomer").await?;
     // The miner is killed, and started again.
     newcomer.kill().await?;
     let mut newcomer = play.miner("dev:newcomer", &[&url])?;
@@ -153,7 +156,7 @@ async fn a_key_revoked_at_work_stops_it_in_plain_words_and_registered_again_it_g
     assert!(told["why"].as_str().unwrap().contains("registered"), "{told}");
     play.wallet("register-miner dev:miner-1 --name again --key dev:registrar").await?;
     first.says("block accepted", PATIENCE, |_| true).await?;
-    assert!(play.blocks_of("again").await? > 0);
+    play.counts_a_block_of("again").await?;
     let said = first.stop().await?;
     assert_eq!(said.iter().filter(|line| line["message"] == "block refused").count(), 0, "{said:#?}");
     second.stop().await?;
