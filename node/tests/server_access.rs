@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use printsy_consensus::Genesis;
+use printsy_consensus::{Genesis, codec};
 use printsy_node::node::Node;
 use printsy_node::server::ServerOptions;
 use printsy_node::tokens::{Secret, Tokens, parse_scopes};
@@ -16,7 +16,7 @@ use printsy_rpc::{METHODS, Scope};
 use serde_json::{Value, json};
 
 use server_support::{Answer, Session, address, request, serving};
-use support::network;
+use support::{network, purchase};
 
 /// A network that is not one of development.
 fn business() -> Arc<Genesis> {
@@ -132,6 +132,47 @@ async fn a_token_is_good_for_its_scopes_until_it_is_taken_away() {
     let mut other = Session::open(at, &format!("Host: localhost\r\n{}", bearer(&shop))).await.unwrap();
     other.send(r#"{"jsonrpc":"2.0","id":3,"method":"getChain"}"#).await;
     assert_eq!(code(&other.receive().await.unwrap()), 0);
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_taken_away_ends_a_session_younger_than_it_whatever_waits_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tokens = Tokens::default();
+    let datadir = folder.path().to_owned();
+    let genesis = network("dev-tokens", |_| {});
+    let (node, at) = serving_with(&genesis, |options| {
+        options.access.tokens_in = Some(datadir);
+        options.access.require_token = parse_scopes("read,submit").unwrap();
+    })
+    .await;
+    let shop = tokens.create("shop", parse_scopes("read,submit").unwrap()).unwrap();
+    // Opened before the node knows the token.
+    let mut session = Session::open(at, &format!("Host: localhost\r\n{}", bearer(&shop))).await.unwrap();
+    tokens.save(folder.path()).unwrap();
+    let known = async {
+        loop {
+            session.send(r#"{"jsonrpc":"2.0","id":1,"method":"getChain"}"#).await;
+            if code(&session.receive().await.unwrap()) == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), known).await.unwrap();
+    let order = hex::encode(codec::encode(&purchase(&genesis, "alice", 25, 1, 1)));
+    let params = json!({ "transaction": order, "wait": "final", "timeoutMs": 600_000 });
+    let call = json!({ "jsonrpc": "2.0", "id": 2, "method": "executeTransaction", "params": params });
+    session.send(&call.to_string()).await;
+    support::until(node.handle(), "the order is held", |node| node.reader().mempool_size().0 == 1).await;
+    assert!(tokens.remove("shop"));
+    tokens.save(folder.path()).unwrap();
+    let ended = async {
+        let answer = session.receive().await.unwrap();
+        assert_eq!(answer["result"]["status"], json!("pending"), "the status as it stands: {answer}");
+        assert_eq!(session.receive().await, None);
+    };
+    tokio::time::timeout(Duration::from_secs(60), ended).await.unwrap();
     node.stop().await.unwrap();
 }
 

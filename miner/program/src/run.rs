@@ -65,9 +65,9 @@ pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
     let (news_to, news) = mpsc::channel(QUEUE);
     let ranks = Ranks::new(cli.nodes.len());
     for (node, url) in cli.nodes.iter().enumerate() {
-        let (url, token, news) = (url.clone(), token.clone(), news_to.clone());
+        let (url, token_file, news) = (url.clone(), cli.token_file.clone(), news_to.clone());
         let (ranks, pin) = (ranks.clone(), pin.clone());
-        let follower = Follower { node, url, token, miner: key.public_key(), ranks, pin, news };
+        let follower = Follower { node, url, token_file, miner: key.public_key(), ranks, pin, news };
         tokio::spawn(follower.run());
     }
     let (engine, found) =

@@ -31,10 +31,26 @@ pub(crate) fn check_urls(urls: &[String]) -> Result<(), Failure> {
 /// What is shown to the nodes, if they ask for it.
 ///
 /// # Errors
-/// What is wrong with its file.
+/// What is wrong with its file; where it would be shown to several hosts.
 pub(crate) fn token(cli: &Cli) -> Result<Option<Token>, Failure> {
+    let mut hosts = cli.nodes.iter().map(|url| host(url));
+    if cli.token_file.is_some() && hosts.next().is_some_and(|first| hosts.any(|host| host != first)) {
+        let sentence = "--token-file would be shown to several hosts, and a token is one node's alone: give the --node \
+                        that it is for, and run another printsy-miner for each other";
+        return Err(Failure::Config(sentence.to_owned()));
+    }
     let token = cli.token_file.as_deref().map(Token::read).transpose();
     token.map_err(|error| Failure::Config(error.to_string()))
+}
+
+/// The host in a node's address.
+fn host(url: &str) -> &str {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default();
+    match authority.split_once(']') {
+        Some((ipv6, _)) => ipv6,
+        None => authority.split(':').next().unwrap_or_default(),
+    }
 }
 
 /// The key, and the network if it is known: a development key opens only where it guards nothing.
@@ -106,6 +122,24 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_what_stands_between_the_scheme_and_the_port() {
+        for (url, expected) in [
+            ("http://127.0.0.1:8645", "127.0.0.1"),
+            ("http://127.0.0.1:8646/", "127.0.0.1"),
+            ("http://node.example", "node.example"),
+            ("http://[2001:db8::1]:8645", "[2001:db8::1"),
+            ("http://[2001:db8::2]", "[2001:db8::2"),
+        ] {
+            assert_eq!(host(url), expected);
         }
     }
 }

@@ -152,15 +152,21 @@ impl Access {
         }
     }
 
-    /// Waits until the lasting token that a visitor shows was taken away; for ever where it shows none that is one.
-    pub(super) async fn revoked(&self, credential: Credential) {
+    /// Ends when the lasting token that a visitor shows is taken away; never where it shows none.
+    pub(super) fn revoked(&self, credential: Credential) -> impl Future<Output = ()> + use<> {
+        fn is_known(tokens: &Tokens, hash: &TokenHash) -> bool {
+            tokens.find(hash).is_some()
+        }
+        // Looked at now, so that what is taken away before this is waited for is not missed.
         let mut tokens = self.tokens.subscribe();
-        match credential {
-            Credential::Hash(hash) if tokens.borrow().find(&hash).is_some() => {
-                // Whoever asks keeps the sender, so this only ever waits.
-                let _ = tokens.wait_for(|tokens| tokens.find(&hash).is_none()).await;
+        let was_known = matches!(credential, Credential::Hash(hash) if is_known(&tokens.borrow(), &hash));
+        async move {
+            let Credential::Hash(hash) = credential else { return std::future::pending().await };
+            // Whoever asks keeps the sender, so both only ever wait. A token may be younger than the last look at its file.
+            if !was_known {
+                let _ = tokens.wait_for(|tokens| is_known(tokens, &hash)).await;
             }
-            _ => std::future::pending().await,
+            let _ = tokens.wait_for(|tokens| !is_known(tokens, &hash)).await;
         }
     }
 

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tower::Service;
 use tower::layer::util::{Identity, Stack};
 
-use super::access::{Credential, Place, Places, Visitor};
+use super::access::{Place, Places, Visitor};
 use super::body::{BadBody, LargeBodies};
 use super::context::Context;
 use super::gate::{GateLayer, Transport};
@@ -186,16 +186,17 @@ async fn open_session(front: &Front, mut request: Request) -> Response {
     let SessionsBy { config, methods, .. } = &front.sessions_by;
     let (stop, end) = stop_channel();
     let session = calls(config.clone(), Transport::WebSocket, methods.clone(), stop);
-    tokio::spawn(end_in_time(front.context.clone(), visitor.credential, front.sessions_by.stop.clone(), end));
+    let revoked = front.context.access.revoked(visitor.credential);
+    tokio::spawn(end_in_time(revoked, front.sessions_by.stop.clone(), end));
     pass(session, request).await
 }
 
 /// Ends a session when all end, or the token is taken away that opened it; goes when it has ended by itself.
-async fn end_in_time(context: Arc<Context>, credential: Credential, all: StopHandle, end: ServerHandle) {
+async fn end_in_time(revoked: impl Future<Output = ()>, all: StopHandle, end: ServerHandle) {
     tokio::select! {
         () = end.clone().stopped() => return,
         () = all.shutdown() => {}
-        () = context.access.revoked(credential) => {}
+        () = revoked => {}
     }
     // It may have ended this moment.
     let _ = end.stop();

@@ -19,6 +19,7 @@ use printsy_rpc::{RpcError, TransactionHex};
 use rayon::prelude::*;
 use tokio::time::{Instant, timeout_at};
 
+use super::access::Credential;
 use super::context::{Context, detached, stopped};
 use super::errors;
 use super::methods::{Caller, Serve};
@@ -29,18 +30,20 @@ use crate::handle::Refusal;
 /// How many signatures one batch verifies: enough for the gain, few enough to spread over the cores.
 const SIGNATURES_PER_BATCH: usize = 64;
 
-/// How far to wait, and until when.
+/// How far to wait, until when, and for whom.
 #[derive(Clone, Copy, Debug)]
 struct Patience {
     wait: Wait,
     until: Instant,
+    credential: Credential,
 }
 
 impl Patience {
     fn new(wait: Option<Wait>, timeout_ms: Option<TimeoutMs>, caller: Caller) -> Self {
         let usual = if caller.in_batch { Wait::Admitted } else { Wait::default() };
         let time = timeout_ms.map_or(DEFAULT_TIMEOUT_MS, TimeoutMs::get);
-        Self { wait: wait.unwrap_or(usual), until: Instant::now() + Duration::from_millis(time) }
+        let until = Instant::now() + Duration::from_millis(time);
+        Self { wait: wait.unwrap_or(usual), until, credential: caller.visitor.credential }
     }
 }
 
@@ -177,12 +180,14 @@ async fn taken(context: &Arc<Context>, txid: Hash) -> Result<Option<Status>, Rpc
     Ok(told.map(|told| told.status).filter(is_taken))
 }
 
-/// The status of an order once it is where the caller wants it; as it stands when the time is up or the
-/// server stops.
+/// The status of an order once it is where the caller wants it; as it stands when the time is up, the server stops, or
+/// the caller's token is taken away: a session ends only when its calls have ended.
 async fn follow(context: &Arc<Context>, txid: Hash, patience: Patience) -> Result<Status, RpcError> {
     // Before the first look, so that no tip in between is missed.
     let mut tips = context.tips();
     let mut stopping = context.stopping.clone();
+    let revoked = context.access.revoked(patience.credential);
+    tokio::pin!(revoked);
     let _counted = context.node.metrics().rpc_waits();
     loop {
         let told = look(context, txid).await?;
@@ -201,6 +206,7 @@ async fn follow(context: &Arc<Context>, txid: Hash, patience: Patience) -> Resul
         let ended = tokio::select! {
             waited = timeout_at(patience.until, news) => waited.is_err(),
             () = stopped(&mut stopping) => true,
+            () = &mut revoked => true,
         };
         if ended {
             return look(context, txid).await.map(|told| told.status);

@@ -3,6 +3,7 @@
 //! A node that tells of new work by itself is listened to, and asked once in a while all the same: silence must not
 //! be taken for no news. One that cannot is asked again and again. What it hands out is checked before it is told.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -106,8 +107,8 @@ pub struct Follower {
     pub node: NodeIndex,
     /// Where it is.
     pub url: String,
-    /// What is shown to it, if it asks.
-    pub token: Option<Token>,
+    /// The file of what is shown to it, if it asks: read anew for each connection, for a node's cookie ends with its run.
+    pub token_file: Option<PathBuf>,
     /// Whose work is asked for.
     pub miner: PublicKey,
     /// Whose turn it is.
@@ -154,7 +155,9 @@ impl Follower {
 
     async fn try_follow(&self, backoff: &mut Backoff) -> Result<(), End> {
         let failed = |error: ClientError| End::Failed(sentence(&error));
-        let link = Link::open(&self.url, self.token.as_ref()).await.map_err(failed)?;
+        let token = self.token_file.as_deref().map(Token::read).transpose();
+        let token = token.map_err(|error| End::Failed(error.to_string()))?;
+        let link = Link::open(&self.url, token.as_ref()).await.map_err(failed)?;
         let network = Network::of(&link).await.map_err(End::Failed)?;
         if !self.pin.fits(network.genesis) {
             let Network { name, genesis, .. } = network;

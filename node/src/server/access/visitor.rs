@@ -37,16 +37,25 @@ impl Proxies {
     /// that in `X-Forwarded-For` is what the caller wrote.
     fn caller(&self, connected: IpAddr, headers: &HeaderMap) -> IpAddr {
         let lists = headers.get_all(X_FORWARDED_FOR).iter().rev();
-        let mut named = lists.flat_map(|list| list.to_str().unwrap_or_default().rsplit(','));
+        let mut named = lists.flat_map(|list| list.as_bytes().rsplit(|byte| *byte == b','));
         let mut caller = connected;
         while self.trust(caller) {
-            let Some(before) = named.next().and_then(|name| name.trim().parse::<IpAddr>().ok()) else {
-                break;
-            };
-            caller = before.to_canonical();
+            let Some(name) = named.next() else { break };
+            caller = address_of(name).unwrap_or(NOBODY);
         }
         caller
     }
+}
+
+/// Who is named by no address: all such callers count as one, which is bounded like any other.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+/// The address in a name, which some proxies write with a port.
+fn address_of(name: &[u8]) -> Option<IpAddr> {
+    let name = std::str::from_utf8(name).ok()?.trim();
+    let with_port = || name.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let address = name.parse().ok().or_else(with_port)?;
+    Some(address.to_canonical())
 }
 
 /// Who sends a request.
@@ -109,6 +118,8 @@ fn bearer(value: &str) -> Option<TokenHash> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn visitor(remote: &str, is_behind_one: bool, lines: &[(&'static str, &str)]) -> Visitor {
@@ -142,7 +153,7 @@ mod tests {
         assert_eq!(address(true, &forwarded), "192.0.2.7".parse::<IpAddr>().unwrap());
         let twice = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-for", "2001:db8::1")];
         assert_eq!(address(true, &twice), "2001:db8::1".parse::<IpAddr>().unwrap());
-        assert_eq!(address(true, &[("x-forwarded-for", "nobody")]), "127.0.0.1".parse::<IpAddr>().unwrap());
+        assert_eq!(address(true, &[("x-forwarded-for", "nobody")]), NOBODY);
     }
 
     #[test]
@@ -154,8 +165,19 @@ mod tests {
         assert_eq!(from("198.51.100.1", "192.0.2.7"), "192.0.2.7");
         assert_eq!(from("198.51.100.1", "192.0.2.8, 192.0.2.7, 127.0.0.1"), "192.0.2.7");
         assert_eq!(from("127.0.0.1", "10.0.0.1, ::ffff:192.0.2.7, 198.51.100.1"), "192.0.2.7");
-        assert_eq!(from("127.0.0.1", "192.0.2.7, nonsense, 198.51.100.1"), "198.51.100.1");
+        assert_eq!(from("127.0.0.1", "192.0.2.7, nonsense, 198.51.100.1"), "0.0.0.0", "nobody's");
+        assert_eq!(from("127.0.0.1", "192.0.2.7:4711"), "192.0.2.7", "with a port");
+        assert_eq!(from("127.0.0.1", "[2001:db8::1]:4711"), "2001:db8::1");
         assert_eq!(from("127.0.0.1", "127.0.0.1, 198.51.100.1"), "127.0.0.1", "proxies alone");
+    }
+
+    #[test]
+    fn what_a_caller_wrote_before_its_address_hides_nothing() {
+        let proxies = Proxies { is_behind_one: true, trusted: Vec::new() };
+        let mut headers = HeaderMap::new();
+        headers.insert("x-forwarded-for", HeaderValue::from_bytes(b"\xff, 203.0.113.5").unwrap());
+        let visitor = Visitor::of("127.0.0.1:1".parse().unwrap(), &proxies, &mut headers);
+        assert_eq!(visitor.address.to_string(), "203.0.113.5");
     }
 
     #[test]
