@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use printsy_consensus::{Catalogue, Edition as Entry, Position as Place};
-use printsy_ledger::{Availability as Left, Snapshot};
+use printsy_ledger::{Availability as Left, LedgerError, Reader, Snapshot};
 use printsy_rpc::market::{
     Account, AccountParams, Availability, BlockRef, Edition, GetAccount, GetEdition, GetTransaction,
     GetTransactionParams, ImageParams, IsAvailable, Position, Status,
@@ -18,9 +18,6 @@ use super::errors;
 use super::methods::{Caller, Serve};
 use super::status;
 
-/// How often an answer is made anew whose block was replaced while it was looked up.
-const MAX_READS: usize = 4;
-
 impl Serve for IsAvailable {
     async fn answer(context: Arc<Context>, params: ImageParams, _: Caller) -> Result<Availability, RpcError> {
         let image = known_image(&context, params)?;
@@ -30,19 +27,15 @@ impl Serve for IsAvailable {
 
 /// Whether an image is to be had now.
 pub(super) async fn available(context: &Arc<Context>, image: u64) -> Result<Availability, RpcError> {
-    let mut left = context.node.reader().availability(image);
-    let mut last_block = last_sale(context, &left).await?;
-    for _ in 1..MAX_READS {
-        // Only a block that was looked up may have been replaced meanwhile.
-        if !is_below_tip(&left) {
-            break;
+    let left = context.node.reader().availability(image);
+    let (left, last_block) = match left.edition.and_then(|edition| edition.last) {
+        None => (left, None),
+        Some(last) if last.height == left.snapshot.tip.height() => {
+            let tip = tip_of(&left.snapshot);
+            (left, Some(tip))
         }
-        let now = context.node.reader().availability(image);
-        if now.snapshot.tip.id() == left.snapshot.tip.id() {
-            break;
-        }
-        (last_block, left) = (last_sale(context, &now).await?, now);
-    }
+        Some(_) => context.read(move |reader| with_last_sale(reader, image)).await?,
+    };
     Ok(availability(context, image, &left, last_block))
 }
 
@@ -73,21 +66,16 @@ pub(super) fn known_image(context: &Context, params: ImageParams) -> Result<u64,
     if image < network.max_images { Ok(image) } else { Err(errors::no_such_image(network, image)) }
 }
 
-/// Whether the block that last sold one is below the tip, and has to be looked up.
-fn is_below_tip(left: &Left) -> bool {
-    let last = left.edition.and_then(|edition| edition.last);
-    last.is_some_and(|last| last.height != left.snapshot.tip.height())
-}
-
-/// The block that last sold one.
-async fn last_sale(context: &Arc<Context>, left: &Left) -> Result<Option<BlockRef>, RpcError> {
-    let tip = tip_of(&left.snapshot);
-    let Some(position) = left.edition.and_then(|edition| edition.last) else { return Ok(None) };
-    if position.height == tip.height {
-        return Ok(Some(tip));
-    }
-    let record = context.read(move |reader| reader.header_at(position.height)).await?;
-    Ok(record.map(|record| BlockRef { height: position.height, hash: record.signed.header.id().into() }))
+/// What is left of an image and the block that last sold one, whose id is read from the disk: both of one moment.
+fn with_last_sale(reader: &Reader, image: u64) -> Result<(Left, Option<BlockRef>), LedgerError> {
+    reader.at_one_moment(|now| {
+        let left = reader.availability(image);
+        let Some(last) = left.edition.and_then(|edition| edition.last) else { return Ok((left, None)) };
+        let record = now.header_at(last.height)?;
+        let block =
+            record.map(|record| BlockRef { height: last.height, hash: record.signed.header.id().into() });
+        Ok((left, block))
+    })
 }
 
 fn availability(context: &Context, image: u64, left: &Left, last_block: Option<BlockRef>) -> Availability {
