@@ -22,12 +22,12 @@ impl Pipe {
     pub async fn post(&mut self, body: &str) -> (u16, String) {
         let exchange = async {
             let length = body.len();
-            let head = format!(
+            let request = format!(
                 "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-                 Content-Length: {length}\r\n\r\n"
+                 Content-Length: {length}\r\n\r\n{body}"
             );
-            self.socket.write_all(head.as_bytes()).await.unwrap();
-            self.socket.write_all(body.as_bytes()).await.unwrap();
+            // At once: in two pieces the second waits for the first to be acknowledged.
+            self.socket.write_all(request.as_bytes()).await.unwrap();
             self.read().await
         };
         let (status, answer, closes) =
