@@ -286,7 +286,7 @@ async fn one_address_has_so_many_subscriptions_in_all_its_sessions() {
 async fn one_address_has_so_many_calls_open_through_a_proxy() {
     let genesis = network("dev-open", |_| {});
     let (node, at) = behind_proxy("dev-open").await;
-    let order = hex::encode(printsy_consensus::codec::encode(&support::purchase(&genesis, "alice", 1, 1, 1)));
+    let order = hex::encode(codec::encode(&purchase(&genesis, "alice", 1, 1, 1)));
     let wait = json!({ "jsonrpc": "2.0", "id": 1, "method": "executeTransaction", "params": [order] });
     let headers = format!("{}Content-Type: application/json\r\n", forwarded("192.0.2.1"));
     let calls: Vec<_> = (0..128)
@@ -315,14 +315,11 @@ async fn one_address_has_so_many_calls_open_through_a_proxy() {
 async fn many_orders_in_one_call_count_as_so_many_calls() {
     let genesis = network("dev-bulk", |_| {});
     let (node, at) = serving_with(&genesis, |options| options.access.local_rate = 1_000).await;
-    let order = |n: u64| {
-        hex::encode(printsy_consensus::codec::encode(&support::purchase(&genesis, "alice", n, 1, 1)))
-    };
+    let order = |n: u64| hex::encode(codec::encode(&purchase(&genesis, "alice", n, 1, 1)));
     let all: Vec<String> = (0..1_000).map(order).collect();
     let taken = call_with(at, "", "executeTransactions", json!([all, "admitted"])).await;
     assert_eq!(taken["result"].as_array().map(Vec::len), Some(1_000), "a whole call passes: {taken:.300}");
-    let first =
-        hex::encode(printsy_consensus::codec::encode(&support::purchase(&genesis, "bob", 1_500, 1, 1)));
+    let first = hex::encode(codec::encode(&purchase(&genesis, "bob", 1_500, 1, 1)));
     let mut many = all;
     many[0] = first.clone();
     let refused = call_with(at, "", "executeTransactions", json!([many, "admitted"])).await;
