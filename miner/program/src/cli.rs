@@ -23,7 +23,7 @@ pub struct Cli {
     #[arg(long = "node", value_name = "URL", env = "PRINTSY_MINER_NODES", value_delimiter = ',',
         default_value = OWN_NODE)]
     pub nodes: Vec<String>,
-    /// The file that holds the token to show to the nodes, where they ask for one; its owner alone may read it.
+    /// The file that holds the token to show to the nodes, which must be of one host, where they ask for one; its owner alone may read it.
     #[arg(long, value_name = "PATH", env = "PRINTSY_MINER_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
     /// The registered miner's key: a file, or dev:NAME on a development network.

@@ -3,43 +3,26 @@
 //! The programs are those of the same build: `cargo test --release --workspace`, the README's own command.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::path::{Path, PathBuf};
+mod built;
+mod quick;
+
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use printsy_consensus::{Genesis, Params};
 use printsy_rpc::NoParams;
 use printsy_rpc::chain::GetMiners;
 use printsy_scenarios::cut::Wire;
 use printsy_scenarios::folder::Folder;
 use printsy_scenarios::miner::ExternalMiner;
 use printsy_scenarios::network::{Node, free_ports};
-use printsy_scenarios::stage::now_ms;
 use printsy_scenarios::wait::{Look, until};
 use printsy_scenarios::wallet::{Said, Wallet};
 
+use built::program;
+use quick::genesis;
+
 /// Longer than anything takes, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn program(name: &str) -> PathBuf {
-    let beside = Path::new(env!("CARGO_BIN_EXE_printsy-scenarios")).with_file_name(name);
-    assert!(beside.is_file(), "{} is not built: run the tests of the whole workspace", beside.display());
-    beside
-}
-
-/// A network on which work is nothing and time is everything: a block each 200 ms.
-fn genesis() -> Genesis {
-    let template = Genesis::from_json(include_str!("../../../genesis.json")).unwrap();
-    Genesis::new(Params {
-        time: now_ms(),
-        min_interval_ms: 200,
-        max_future_ms: 1_000,
-        half_life_ms: 1 << 40,
-        bits: 0x207f_ffff,
-        ..template.params().clone()
-    })
-    .unwrap()
-}
 
 /// Nodes of one network; the first is everybody's bootnode. None of them mines.
 struct Play {

@@ -3,22 +3,19 @@
 //! The programs are those of the same build: `cargo test --release --workspace`, the README's own command.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod built;
+
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use rexpect::session::{PtySession, spawn_command};
 
+use built::program;
+
 /// How long anything may take before the test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn program(name: &str) -> PathBuf {
-    let beside = Path::new(env!("CARGO_BIN_EXE_printsy-scenarios")).with_file_name(name);
-    assert!(beside.is_file(), "{} is not built: run the tests of the whole workspace", beside.display());
-    beside
-}
 
 /// A node alone on its own easy network, and the home of a wallet.
 struct Shop {

@@ -4,44 +4,28 @@
 //! The programs are those of the same build: `cargo test --release --workspace`, the README's own command.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod built;
+mod quick;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use printsy_consensus::{Genesis, Params};
 use printsy_scenarios::folder::Folder;
 use printsy_scenarios::miner::ExternalMiner;
 use printsy_scenarios::network::{Node, free_ports};
 use printsy_scenarios::process::command;
-use printsy_scenarios::stage::now_ms;
 use printsy_scenarios::wallet::Wallet;
+
+use built::program;
+use quick::genesis;
 
 /// Longer than anything takes, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What everybody is told who brings no token.
 const ADVICE: &str = "--token-file";
-
-fn program(name: &str) -> PathBuf {
-    let beside = Path::new(env!("CARGO_BIN_EXE_printsy-scenarios")).with_file_name(name);
-    assert!(beside.is_file(), "{} is not built: run the tests of the whole workspace", beside.display());
-    beside
-}
-
-/// A network on which work is nothing.
-fn genesis() -> Genesis {
-    let template = Genesis::from_json(include_str!("../../../genesis.json")).unwrap();
-    Genesis::new(Params {
-        time: now_ms(),
-        min_interval_ms: 200,
-        max_future_ms: 1_000,
-        half_life_ms: 1 << 40,
-        bits: 0x207f_ffff,
-        ..template.params().clone()
-    })
-    .unwrap()
-}
 
 /// A file with what `printsyd tokens add` prints for these scopes, for its owner alone.
 async fn token(folder: &Folder, scopes: &str) -> Result<PathBuf> {

@@ -3,7 +3,8 @@
 //! The programs are those of the same build: `cargo test --release --workspace`, the README's own command.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::path::{Path, PathBuf};
+mod built;
+
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -22,14 +23,10 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout};
 use tokio::time::timeout;
 
+use built::program;
+
 /// Longer than anything takes, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn program(name: &str) -> PathBuf {
-    let beside = Path::new(env!("CARGO_BIN_EXE_printsy-scenarios")).with_file_name(name);
-    assert!(beside.is_file(), "{} is not built: run the tests of the whole workspace", beside.display());
-    beside
-}
 
 /// Nodes of one network that do not know each other. Blocks are made where a test asks for them.
 struct Play {
