@@ -7,6 +7,7 @@ use printsy_consensus::codec::{self, Decode, DecodeError, Encode};
 use printsy_consensus::{Diff, Hash, Holding, Position, PublicKey, StateKey};
 
 use crate::store::StoreError;
+use crate::store::runs::{ID_LEN, PACKED_KINDS};
 
 /// A row to write, or (`None`) to remove.
 pub(crate) type Row = (Vec<u8>, Option<Vec<u8>>);
@@ -14,11 +15,9 @@ pub(crate) type Row = (Vec<u8>, Option<Vec<u8>>);
 /// Prefix of state entries; the entry's own key bytes follow.
 pub(crate) const STATE: u8 = b'S';
 pub(crate) const HOLDING: u8 = b'H';
-pub(crate) const TRANSACTION: u8 = b'T';
-pub(crate) const BLOCK: u8 = b'B';
-
-/// How much of a txid or block id names its row: 128 bits, beyond any collision.
-const ID_PREFIX: usize = 16;
+/// Prefix of the positions of blocks, and of transactions; an id's first 128 bits follow, beyond any collision.
+pub(crate) const BLOCK: u8 = PACKED_KINDS[0];
+pub(crate) const TRANSACTION: u8 = PACKED_KINDS[1];
 
 /// What the index knows of a block of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
@@ -61,11 +60,11 @@ pub(crate) fn image_of(prefix: &[u8], key: &[u8]) -> Option<u64> {
 }
 
 pub(crate) fn transaction_key(txid: &Hash) -> Vec<u8> {
-    prefixed(TRANSACTION, &txid.0[..ID_PREFIX])
+    prefixed(TRANSACTION, &txid.0[..ID_LEN])
 }
 
 pub(crate) fn block_key(id: &Hash) -> Vec<u8> {
-    prefixed(BLOCK, &id.0[..ID_PREFIX])
+    prefixed(BLOCK, &id.0[..ID_LEN])
 }
 
 fn prefixed(prefix: u8, rest: &[u8]) -> Vec<u8> {

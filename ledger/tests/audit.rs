@@ -11,7 +11,9 @@ use std::sync::Arc;
 use printsy_consensus::{CheckedTransaction, Genesis, Hash, Position, codec};
 use printsy_ledger::LedgerError;
 use printsy_ledger::audit::{AuditReport, Check, audit, replay};
-use printsy_ledger::store::{Disk, HeaderFile, HeaderRecord, Index, MemoryDisk, MemoryIndex, StoreError};
+use printsy_ledger::store::{
+    Checkpoint, Disk, HeaderFile, HeaderRecord, Index, Layer, MemoryDisk, MemoryIndex, StoreError,
+};
 use support::random::{opening, random_body, random_miner};
 use support::{
     Forge, Forged, Node, Random, World, for_seeds, genesis_with, issue, list, order, public, purchase,
@@ -469,9 +471,19 @@ fn every_flip_in_headers_dat_is_found_at_its_height() {
 }
 
 /// A copy of the shop's index with one row more, less, or other.
-fn with_row(node: &Node, key: &[u8], value: Option<&[u8]>) -> Arc<MemoryIndex> {
+fn with_row(world: &World, node: &Node, key: &[u8], value: Option<&[u8]>) -> Arc<MemoryIndex> {
     let index = Arc::new(node.index.crashed(0));
-    index.apply(&[(key.to_vec(), value.map(<[u8]>::to_vec))]).unwrap();
+    let row = (key.to_vec(), value.map(<[u8]>::to_vec));
+    if matches!(key[0], b'T' | b'B') {
+        // Packed with others: only the checkpoint writes it.
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new());
+        let (headers, genesis) = (HeaderFile::open(disk.clone()).unwrap(), world.genesis.hash());
+        let (checkpoint, mark) = Checkpoint::open(disk, index.clone(), genesis, headers).unwrap();
+        checkpoint.submit(Layer { mark: mark.unwrap(), rows: vec![row] });
+        checkpoint.flush_now().unwrap();
+    } else {
+        index.apply(&[row]).unwrap();
+    }
     index
 }
 
@@ -519,7 +531,7 @@ fn every_planted_row_of_the_index_is_found_and_named() {
         ("index.other", b"Zebra".to_vec(), Some(vec![1]), "of no kind".into()),
     ];
     for (id, key, value, words) in plants {
-        let report = audited(genesis, node.disk.clone(), with_row(&node, &key, value.as_deref()));
+        let report = audited(genesis, node.disk.clone(), with_row(&world, &node, &key, value.as_deref()));
         assert_eq!(found(&report).keys().copied().collect::<Vec<_>>(), [id], "{words}: {report:#?}");
         let check = check(&report, id);
         assert_eq!(check.wrong, 1, "{words}: {report:#?}");
@@ -530,11 +542,11 @@ fn every_planted_row_of_the_index_is_found_and_named() {
     let mut row = node.index.get(&mark).unwrap().unwrap();
     let offset = 4 + 32 + 8;
     row[offset] ^= 1;
-    let report = audited(genesis, node.disk.clone(), with_row(&node, &mark, Some(&row)));
+    let report = audited(genesis, node.disk.clone(), with_row(&world, &node, &mark, Some(&row)));
     assert!(found(&report).contains_key("index.mark"), "{report:#?}");
     let before_the_end = u64::from_le_bytes(*row[4 + 32..].first_chunk().unwrap()) - 1;
     row[4 + 32..offset].copy_from_slice(&before_the_end.to_le_bytes());
-    let report = audited(genesis, node.disk.clone(), with_row(&node, &mark, Some(&row)));
+    let report = audited(genesis, node.disk.clone(), with_row(&world, &node, &mark, Some(&row)));
     assert!(check(&report, "index").findings[0].what.contains("no commit ends"), "{report:#?}");
 }
 

@@ -5,26 +5,19 @@
 //! any number of the batches that were not flushed.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use printsy_consensus::{Hash, Header, PublicKey, SignedHeader, Work};
 use printsy_ledger::store::{
     CHECKPOINT_INTERVAL, CHECKPOINT_ROWS, Checkpoint, Commit, Disk, Fuse, HeaderFile, HeaderRecord, Index,
-    Journal, Layer, MAX_BATCH_OPERATIONS, MAX_LAG_ROWS, Mark, MemoryDisk, MemoryIndex, Pace, Row, SledIndex,
+    Journal, Layer, MAX_BATCH_OPERATIONS, MAX_LAG_ROWS, MemoryDisk, MemoryIndex, Pace, Row, SledIndex,
     StoreError,
 };
 use proptest::prelude::*;
+use support::checkpoint::{BY_HAND, GENESIS, Model, mark, open, open_with, put, scan};
 
-const GENESIS: Hash = Hash([7; 32]);
-const BY_HAND: Pace = Pace { interval: Duration::MAX, rows: usize::MAX, most: usize::MAX };
-
-type Model = BTreeMap<Vec<u8>, Vec<u8>>;
-
-fn mark(n: u64) -> Mark {
-    Mark { journal_end: n * 1_000, height: n, tip: Hash([u8::try_from(n).unwrap(); 32]), final_height: n / 2 }
-}
+mod support;
 
 fn record(n: u64) -> HeaderRecord {
     let header = Header {
@@ -41,21 +34,36 @@ fn record(n: u64) -> HeaderRecord {
     HeaderRecord { signed: SignedHeader { header, signature: [1; 64] }, work: Work::default(), position: n }
 }
 
-/// The n-th layer: rows enough for several batches, some of them changed and removed again by the next one.
+/// The n-th layer: rows enough for several batches, packed ones too, some of them changed and removed again by the
+/// next one.
 fn layer(n: u64) -> Layer {
     let count = u32::try_from(MAX_BATCH_OPERATIONS).unwrap() + 500;
     let key = |i: u32| [b"k".as_slice(), &i.to_be_bytes()].concat();
     let value =
         |i: u32| (u64::from(i) % 3 != n % 3).then(|| [n.to_le_bytes(), u64::from(i).to_le_bytes()].concat());
-    Layer { mark: mark(n), rows: (0..count).map(|i| (key(i), value(i))).collect() }
+    let rows = (0..count).map(|i| (key(i), value(i)));
+    // Ever fewer packed ones, so that some runs are taken in and some are not.
+    let packed = (0..PACKED / u32::try_from(n).unwrap().pow(2)).map(|i| (packed_key(i), value(i)));
+    Layer { mark: mark(n), rows: rows.chain(packed).collect() }
 }
 
-fn put(model: &mut Model, rows: &[Row]) {
-    for (key, value) in rows {
-        match value {
-            Some(value) => model.insert(key.clone(), value.clone()),
-            None => model.remove(key),
-        };
+/// How many packed rows there are at the most.
+const PACKED: u32 = 600;
+
+fn packed_key(i: u32) -> Vec<u8> {
+    let kind = if i.is_multiple_of(2) { b"T" } else { b"B" };
+    let id: [u8; 16] = std::array::from_fn(|at| i.wrapping_mul(0x9e37_79b1).to_be_bytes()[at % 4]);
+    [&kind[..], &id].concat()
+}
+
+/// That these are all rows: those that can be scanned, and the packed ones one by one.
+fn assert_rows(checkpoint: &Checkpoint, expected: &Model, context: &str) {
+    let is_packed = |key: &[u8]| key[0] == b'T' || key[0] == b'B';
+    let plain: Model =
+        expected.iter().filter(|(key, _)| !is_packed(key)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    assert!(scan(checkpoint, &[]) == plain, "{context}");
+    for key in (0..PACKED).map(packed_key) {
+        assert_eq!(checkpoint.get(&key).unwrap().as_ref(), expected.get(&key), "{context}: {key:x?}");
     }
 }
 
@@ -63,35 +71,6 @@ fn rows_after(layers: u64) -> Model {
     let mut model = Model::new();
     (1..=layers).for_each(|n| put(&mut model, &layer(n).rows));
     model
-}
-
-type Opened = (Checkpoint, Option<Mark>);
-
-fn open(disk: &Arc<MemoryDisk>, index: &Arc<MemoryIndex>) -> Result<Opened, StoreError> {
-    let headers = HeaderFile::open(Arc::clone(disk) as Arc<dyn Disk>)?;
-    open_with(disk, index, &headers)
-}
-
-fn open_with(
-    disk: &Arc<MemoryDisk>,
-    index: &Arc<MemoryIndex>,
-    headers: &HeaderFile,
-) -> Result<Opened, StoreError> {
-    let (disk, index) = (Arc::clone(disk) as Arc<dyn Disk>, Arc::clone(index) as Arc<dyn Index>);
-    Checkpoint::open_with_pace(disk, index, GENESIS, headers.clone(), BY_HAND)
-}
-
-fn scan(checkpoint: &Checkpoint, prefix: &[u8]) -> Model {
-    let mut rows = Model::new();
-    let mut last = None;
-    let visit = &mut |key: &[u8], value: &[u8]| {
-        assert!(last.as_deref() < Some(key), "ascending");
-        last = Some(key.to_vec());
-        rows.insert(key.to_vec(), value.to_vec());
-        Ok(())
-    };
-    checkpoint.scan(prefix, visit).unwrap();
-    rows
 }
 
 /// What the index itself holds, the checkpoint's own rows too.
@@ -124,7 +103,7 @@ fn crash_between_any_two_steps_leaves_the_rows_at_their_mark() {
                 );
                 assert_eq!(found, (height > 0).then(|| mark(height)));
                 assert_eq!(checkpoint.mark(), found);
-                assert!(scan(&checkpoint, &[]) == rows_after(height), "{steps} steps, height {height}");
+                assert_rows(&checkpoint, &rows_after(height), &format!("{steps} steps, height {height}"));
                 let headers = HeaderFile::open(disk).unwrap();
                 assert!((1..=height).all(|n| headers.get(n).unwrap() == Some(record(n))));
             }
@@ -172,7 +151,7 @@ fn crash_while_healing_heals_again() {
         for lucky in [0, 1, usize::MAX] {
             let (checkpoint, found) =
                 open(&Arc::new(healing.crashed()), &Arc::new(index.crashed(lucky))).unwrap();
-            assert!(scan(&checkpoint, &[]) == rows_after(found.map_or(0, |mark| mark.height)));
+            assert_rows(&checkpoint, &rows_after(found.map_or(0, |mark| mark.height)), "healed");
         }
     }
 }
@@ -190,7 +169,7 @@ fn a_half_written_index_without_its_redo_is_emptied() {
         match found {
             Some(found) => {
                 assert!(found.height == written || found.height == written + 1);
-                assert!(scan(&checkpoint, &[]) == rows_after(found.height));
+                assert_rows(&checkpoint, &rows_after(found.height), &format!("{steps} steps"));
             }
             None => assert!(rows_of(&*index).is_empty()),
         }
@@ -243,14 +222,14 @@ fn what_was_submitted_is_seen_at_once_and_after_a_clean_stop() {
     checkpoint.submit(layer(1));
     checkpoint.submit(layer(2));
     let rows = layer(2).rows;
-    assert_eq!(checkpoint.lag_rows(), rows.len());
+    assert_eq!(checkpoint.lag_rows(), layer(1).rows.len(), "the second changes what the first did");
     assert!(rows.iter().all(|(key, value)| checkpoint.get(key).unwrap() == *value));
-    assert!(scan(&checkpoint, b"k") == rows_after(2));
+    assert_rows(&checkpoint, &rows_after(2), "at once");
     drop(checkpoint);
     let (checkpoint, found) = open();
     assert_eq!(found, Some(mark(2)));
     assert_eq!(checkpoint.lag_rows(), 0);
-    assert!(scan(&checkpoint, &[]) == rows_after(2));
+    assert_rows(&checkpoint, &rows_after(2), "after a clean stop");
     checkpoint.clear().unwrap();
     assert_eq!(checkpoint.mark(), None);
     assert!(scan(&checkpoint, &[]).is_empty());
@@ -272,7 +251,10 @@ fn it_writes_by_itself_when_there_is_enough_or_time_has_passed() {
         while checkpoint.lag_rows() > 0 {
             std::thread::yield_now();
         }
-        assert_eq!(rows_of(&*index).len(), rows_after(1).len() + 1, "the rows and the mark");
+        drop(checkpoint);
+        let (checkpoint, found) = open(&Arc::new(MemoryDisk::new()), &index).unwrap();
+        assert_eq!(found, Some(mark(1)));
+        assert_rows(&checkpoint, &rows_after(1), "written by itself");
     }
     let default = Pace { interval: CHECKPOINT_INTERVAL, rows: CHECKPOINT_ROWS, most: MAX_LAG_ROWS };
     assert_eq!(Pace::default(), default);
@@ -308,7 +290,7 @@ fn a_failure_is_kept_and_ends_all_writing() {
     assert!(checkpoint.flush_now().is_err());
     assert!(checkpoint.clear().is_err());
     checkpoint.submit(layer(2));
-    assert!(scan(&checkpoint, &[]) == rows_after(2), "what was submitted is still seen");
+    assert_rows(&checkpoint, &rows_after(2), "what was submitted is still seen");
     drop(checkpoint);
     assert!(rows_of(&*index).is_empty());
 }
@@ -328,7 +310,7 @@ fn a_foreign_index_is_refused_and_one_of_another_format_emptied() {
     assert!(rows_of(&*index) == before);
 
     let (key, mut value) = before.last_key_value().map(|(key, value)| (key.clone(), value.clone())).unwrap();
-    value[0] = 2;
+    value[0] ^= 0x80;
     index.apply(&[(key, Some(value))]).unwrap();
     let before = rows_of(&*index);
     // ... but not while the journal itself is another network's.

@@ -3,7 +3,8 @@
 //! The ledger submits a [`Layer`] of absolute rows with each commit and never waits for the index: one thread
 //! coalesces layers and writes them. Lookups see what was submitted. After a crash, [`Checkpoint::open`]
 //! finishes what was begun and answers the [`Mark`] the rows stand at: the journal's moves after it follow.
-//! Without a mark the index is empty, and everything follows from the journal's beginning. Keys are opaque.
+//! Without a mark the index is empty, and everything follows from the journal's beginning. Keys are opaque, but for
+//! their first byte: rows of some kinds are packed ([`super::runs`]), and can be looked up but not scanned.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -21,6 +22,7 @@ use super::headers::HeaderFile;
 use super::index::{Index, KeyValue, RESERVED_PREFIX, Row, Visit};
 use super::recovery::check_network;
 use super::redo::Rows;
+use super::runs::{self, Runs};
 use super::writer::{Queue, Writer, read_mark};
 
 /// The longest a layer waits to be written: how much of the journal a new start must apply again.
@@ -128,7 +130,8 @@ impl Checkpoint {
         let writer = Arc::new(Writer { disk, index, genesis, headers, queue, wake, turn });
         check_network(writer.disk.as_ref(), &genesis)?;
         let mark = writer.heal()?;
-        let queue = Queue { written_mark: mark, last_mark: mark, ..Queue::default() };
+        let runs = Arc::new(Runs::read(&|key| writer.index.get(key))?);
+        let queue = Queue { written_mark: mark, last_mark: mark, runs, ..Queue::default() };
         *writer.queue.lock() = queue;
         let for_thread = Arc::clone(&writer);
         let spawned =
@@ -148,11 +151,12 @@ impl Checkpoint {
     /// Hands a commit's rows to the writer; never waits for a disk. Layers come in the journal's order.
     ///
     /// # Panics
-    /// If a key begins with [`RESERVED_PREFIX`].
+    /// If a key begins with [`RESERVED_PREFIX`], or a row of a packed kind cannot be packed.
     pub fn submit(&self, layer: Layer) {
         let mut queue = self.writer.queue.lock();
         for (key, value) in layer.rows {
             assert!(key.first() != Some(&RESERVED_PREFIX), "a key of the checkpoint's own");
+            runs::assert_fits(&key, value.as_deref());
             queue.pending.insert(key, value);
         }
         queue.pending_mark = Some(layer.mark);
@@ -167,16 +171,26 @@ impl Checkpoint {
     /// # Errors
     /// [`StoreError::Index`], or the disk's.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let queue = self.writer.queue.lock();
-        if let Some(value) = queue.pending.get(key).or_else(|| queue.writing.get(key)) {
-            return Ok(value.clone());
+        loop {
+            let queue = self.writer.queue.lock();
+            if let Some(value) = queue.pending.get(key).or_else(|| queue.writing.get(key)) {
+                return Ok(value.clone());
+            }
+            let runs = Arc::clone(&queue.runs);
+            drop(queue);
+            if !runs::is_packed(key) {
+                return self.writer.index.get(key);
+            }
+            let found = runs.get(key, &|key| self.writer.index.get(key));
+            // The slices of these runs are there until a write after the one that ends their time.
+            if Arc::ptr_eq(&runs, &self.writer.queue.lock().runs) {
+                return found;
+            }
         }
-        drop(queue);
-        self.writer.index.get(key)
     }
 
     /// Calls `visit` with each key that begins with `prefix` and its value, ascending, with everything that was
-    /// submitted before.
+    /// submitted before; packed rows are left out.
     ///
     /// # Errors
     /// [`StoreError::Index`], the disk's, or what `visit` answered.
@@ -185,7 +199,7 @@ impl Checkpoint {
     }
 
     /// The rows whose keys begin with `prefix`, from the key `from` on, ascending, at most `limit` of them, with
-    /// everything that was submitted before.
+    /// everything that was submitted before; packed rows are left out.
     ///
     /// # Errors
     /// [`StoreError::Index`], or the disk's.
@@ -270,11 +284,14 @@ impl Checkpoint {
     }
 }
 
-/// The rows whose keys begin with a prefix, from the key `from` on.
+/// The rows whose keys begin with a prefix, from the key `from` on, but for packed ones.
 pub(super) fn of_prefix(rows: &Rows, prefix: &[u8], from: &[u8]) -> Rows {
     let from = rows.range::<[u8], _>((Bound::Included(prefix.max(from)), Bound::Unbounded));
     let of_prefix = from.take_while(|(key, _)| key.starts_with(prefix));
-    of_prefix.map(|(key, value)| (key.clone(), value.clone())).collect()
+    of_prefix
+        .filter(|(key, _)| !runs::is_packed(key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 /// Scans an index with rows laid over it; the checkpoint's own keys are left out.

@@ -16,6 +16,7 @@ use super::index::{Index, Visit};
 use super::reader::{JournalReader, StoredMove, read_commit};
 use super::recovery::check_header_at;
 use super::redo::Rows;
+use super::runs::{Runs, is_packed};
 use super::writer::{Found, find};
 
 /// What holding every frame against its checksum comes upon.
@@ -76,6 +77,7 @@ pub struct IndexView {
     index: Arc<dyn Index>,
     redo: Rows,
     mark: Option<Mark>,
+    runs: Runs,
 }
 
 impl IndexView {
@@ -89,7 +91,9 @@ impl IndexView {
             Found::Whole(mark) => (Some(mark), Rows::new()),
             Found::Nothing => (None, Rows::new()),
         };
-        Ok(Self { index, redo, mark })
+        let mut view = Self { index, redo, mark, runs: Runs::default() };
+        view.runs = Runs::read(&|key| view.row(key))?;
+        Ok(view)
     }
 
     /// What the rows stand at.
@@ -103,15 +107,20 @@ impl IndexView {
     /// # Errors
     /// [`StoreError::Index`], or the disk's.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if is_packed(key) { self.runs.get(key, &|key| self.row(key)) } else { self.row(key) }
+    }
+
+    fn row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.redo.get(key).map_or_else(|| self.index.get(key), |value| Ok(value.clone()))
     }
 
-    /// Calls `visit` with each key that begins with `prefix` and its value, ascending; the checkpoint's own keys
-    /// are left out.
+    /// Calls `visit` with each key that begins with `prefix` and its value, ascending, packed rows last; the checkpoint's
+    /// own keys are left out.
     ///
     /// # Errors
     /// [`StoreError::Index`], the disk's, or what `visit` answered.
     pub fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        scan_over(self.index.as_ref(), of_prefix(&self.redo, prefix, prefix), prefix, visit)
+        scan_over(self.index.as_ref(), of_prefix(&self.redo, prefix, prefix), prefix, visit)?;
+        self.runs.scan(prefix, &|key| self.row(key), visit)
     }
 }

@@ -29,6 +29,7 @@ mod reader;
 mod recovery;
 mod redo;
 mod repair;
+pub(crate) mod runs;
 mod salvage;
 mod segment;
 mod sled_index;

@@ -17,6 +17,7 @@ use super::bytes::{Bytes, len_usize};
 use super::checkpoint::Mark;
 use super::disk::Disk;
 use super::error::StoreError;
+use super::runs::is_packed;
 
 /// Rows by key, coalesced.
 pub(super) type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
@@ -35,16 +36,23 @@ pub(super) struct Redo<'a> {
     pub(super) base: Option<Mark>,
     /// The index's mark after.
     pub(super) mark: Mark,
-    /// What changes between the two.
+    /// What changes between the two; rows that are packed are not written, but what stands for them in `runs`.
     pub(super) rows: Cow<'a, Rows>,
+    /// The rows of runs that change; where the file was read, `rows` has them too.
+    pub(super) runs: Rows,
 }
 
 impl Redo<'_> {
+    /// The rows of the index that change, ascending.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Vec<u8>, &Option<Vec<u8>>)> {
+        self.rows.iter().filter(|(key, _)| !is_packed(key)).chain(&self.runs)
+    }
+
     /// Writes the file; durable when it returns.
     pub(super) fn write(&self, disk: &dyn Disk, genesis: &Hash) -> Result<(), StoreError> {
         remove(disk)?;
         let mut out = Out { disk, hasher: crc32fast::Hasher::new(), buffer: encode_head(self, genesis) };
-        for (key, value) in self.rows.iter() {
+        for (key, value) in self.rows() {
             out.bytes(key);
             out.buffer.push(u8::from(value.is_some()));
             out.bytes(value.as_deref().unwrap_or_default());
@@ -85,6 +93,7 @@ impl Redo<'static> {
             base: head.base,
             mark: head.mark,
             rows: Cow::Owned(rows),
+            runs: Rows::new(),
         }))
     }
 }
@@ -132,7 +141,7 @@ fn encode_head(redo: &Redo<'_>, genesis: &Hash) -> Vec<u8> {
     head.push(u8::from(redo.base.is_some()));
     head.extend_from_slice(&redo.base.unwrap_or(redo.mark).to_bytes());
     head.extend_from_slice(&redo.mark.to_bytes());
-    head.extend_from_slice(&u64::try_from(redo.rows.len()).expect("rows fit in memory").to_le_bytes());
+    head.extend_from_slice(&u64::try_from(redo.rows().count()).expect("rows fit in memory").to_le_bytes());
     head.extend_from_slice(&crc32fast::hash(&head).to_le_bytes());
     head
 }

@@ -1,6 +1,6 @@
 //! The checkpoint's one writer: takes what was submitted, coalesced, and carries it into the index.
 //!
-//! One write is: headers synced, redo file written and synced, the rows in sorted batches, flush, mark, flush,
+//! One write is: headers synced, what is packed made into a run, redo file written and synced, the rows in sorted batches, flush, mark, flush,
 //! redo file removed. The headers come first because a finished redo file promises everything up to its mark.
 //! The first batch also sets a row that the mark's batch removes again: an index that has it, and no redo
 //! file that fits, was left half written. The first failure is kept and ends all writing.
@@ -14,13 +14,18 @@ use printsy_consensus::Hash;
 use super::bytes::Bytes;
 use super::checkpoint::{Mark, Pace};
 use super::disk::Disk;
+use super::doubt::Doubt;
 use super::error::StoreError;
 use super::headers::HeaderFile;
 use super::index::{Index, MAX_BATCH_OPERATIONS, RESERVED_PREFIX, Row};
 use super::redo::{self, Redo, Rows};
+use super::runs::Runs;
 
 /// The format of the rows around the mark; another one means to rebuild.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+
+/// A batch ends after so many bytes of keys and values.
+const BATCH_BYTES: usize = 1 << 20;
 
 const MARK_KEY: [u8; 5] = [RESERVED_PREFIX, b'm', b'a', b'r', b'k'];
 const HALF_WRITTEN_KEY: [u8; 5] = [RESERVED_PREFIX, b'h', b'a', b'l', b'f'];
@@ -57,6 +62,8 @@ pub(super) struct Queue {
     pub(super) writing: Arc<Rows>,
     /// The mark the index has.
     pub(super) written_mark: Option<Mark>,
+    /// The runs the index has.
+    pub(super) runs: Arc<Runs>,
     /// Nothing more will be submitted.
     pub(super) is_closed: bool,
     /// The failure that ended all writing.
@@ -82,7 +89,6 @@ impl Writer {
     /// Carries everything submitted so far into the index.
     pub(super) fn write(&self) -> Result<(), StoreError> {
         let _turn = self.turn.lock();
-        let redo_of = |rows, base, mark| Redo { base, mark, rows: Cow::Borrowed(rows) };
         let mut queue = self.queue.lock();
         if let Some(error) = &queue.failed {
             return Err(error.clone());
@@ -92,35 +98,62 @@ impl Writer {
         };
         let rows = Arc::new(std::mem::take(&mut queue.pending));
         queue.writing = Arc::clone(&rows);
-        let base = queue.written_mark;
+        let (base, runs) = (queue.written_mark, Arc::clone(&queue.runs));
         drop(queue);
-        let result = self.write_redo(&redo_of(&*rows, base, mark));
+        let result = self.write_rows(&rows, &runs, base, mark);
         let mut queue = self.queue.lock();
-        match &result {
-            Ok(()) => {
+        match result {
+            Ok(runs) => {
                 queue.writing = Arc::default();
                 queue.written_mark = Some(mark);
+                queue.runs = Arc::new(runs);
+                Ok(())
             }
-            Err(error) => queue.failed = Some(error.clone()),
+            Err(error) => {
+                queue.failed = Some(error.clone());
+                drop(queue);
+                self.doubt(&error);
+                Err(error)
+            }
         }
-        result
     }
 
-    fn write_redo(&self, redo: &Redo<'_>) -> Result<(), StoreError> {
+    /// Answers the runs there are then.
+    fn write_rows(
+        &self,
+        rows: &Rows,
+        runs: &Runs,
+        base: Option<Mark>,
+        mark: Mark,
+    ) -> Result<Runs, StoreError> {
         self.headers.sync()?;
+        let (changed, runs) = runs.with(rows, &|key| self.index.get(key))?;
+        let redo = Redo { base, mark, rows: Cow::Borrowed(rows), runs: changed };
         redo.write(self.disk.as_ref(), &self.genesis)?;
-        self.apply(redo)
+        self.apply(&redo)?;
+        Ok(runs)
+    }
+
+    /// Notes a damaged index, so that the next start makes it again.
+    fn doubt(&self, error: &StoreError) {
+        let StoreError::Index(why) = error else { return };
+        if let Err(error) = Doubt::note(self.disk.as_ref(), why) {
+            tracing::error!(%error, "the next start is not told that the index is damaged: run `printsyd reindex`");
+        }
     }
 
     /// Applies a redo file that is on the disk, and removes it.
     pub(super) fn apply(&self, redo: &Redo<'_>) -> Result<(), StoreError> {
         let index = self.index.as_ref();
         let mut batch: Vec<Row> = vec![(HALF_WRITTEN_KEY.to_vec(), Some(Vec::new()))];
-        for (key, value) in redo.rows.iter() {
-            if batch.len() == MAX_BATCH_OPERATIONS {
+        let mut bytes = 0;
+        for (key, value) in redo.rows() {
+            if batch.len() == MAX_BATCH_OPERATIONS || bytes >= BATCH_BYTES {
                 index.apply(&batch)?;
                 batch.clear();
+                bytes = 0;
             }
+            bytes += key.len() + value.as_ref().map_or(0, Vec::len);
             batch.push((key.clone(), value.clone()));
         }
         index.apply(&batch)?;
@@ -135,7 +168,11 @@ impl Writer {
     pub(super) fn heal(&self) -> Result<Option<Mark>, StoreError> {
         match find(self.index.as_ref(), self.disk.as_ref(), &self.genesis)? {
             Found::Unfinished(redo) => {
-                tracing::info!(height = redo.mark.height, rows = redo.rows.len(), "finishing a checkpoint");
+                tracing::info!(
+                    height = redo.mark.height,
+                    rows = redo.rows().count(),
+                    "finishing a checkpoint"
+                );
                 self.apply(&redo)?;
                 Ok(Some(redo.mark))
             }
