@@ -1,6 +1,8 @@
 //! The laws of the one port: what is answered before there is a call, and what bounds it.
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+#[path = "server_http/answers.rs"]
+mod answers;
 mod server_support;
 mod support;
 

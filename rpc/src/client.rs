@@ -70,6 +70,14 @@ pub enum ClientError {
         /// The method.
         method: &'static str,
     },
+    /// Whoever listens there gave no answer this time: a proxy without its node, a node that is full or stops.
+    #[error("there is no answer at {url} now ({why}); try again: the call may still have been carried out")]
+    Unavailable {
+        /// Whom the client called.
+        url: String,
+        /// What came instead.
+        why: String,
+    },
     /// Somebody listens there, but it is no node of ours, or one of another version.
     #[error("what {url} answered to {method} is not a node's answer: {why}")]
     NotANode {
@@ -180,9 +188,20 @@ impl Client {
     fn explain_transport(&self, method: &'static str, error: &(dyn StdError + 'static)) -> ClientError {
         let url = self.url.clone();
         if let Some(TransportError::Rejected { status_code }) = error.downcast_ref() {
-            return ClientError::NotANode { url, method, why: format!("HTTP status {status_code}") };
+            let why = format!("HTTP status {status_code}");
+            return match status_code {
+                // What proxies say of a node that is away, and a node that has no room.
+                502..=504 => ClientError::Unavailable { url, why },
+                _ => ClientError::NotANode { url, method, why },
+            };
         }
         let cause = root_cause(error);
+        if cause.downcast_ref().is_some_and(hyper::Error::is_incomplete_message) {
+            return ClientError::Unavailable {
+                url,
+                why: "the connection ended before the answer".to_owned(),
+            };
+        }
         match cause.downcast_ref::<io::Error>() {
             Some(io) => ClientError::Unreachable { url, why: io_sentence(io) },
             None => ClientError::NotANode { url, method, why: cause.to_string() },

@@ -4,9 +4,14 @@
 //! OpenRPC has no words for subscriptions, scopes, or params of which one of several must be given: those stand under
 //! names that begin `x-`.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use schemars::generate::SchemaSettings;
 use schemars::transform::{RemoveRefSiblings, Transform};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
 use crate::error::RpcReason;
@@ -27,7 +32,54 @@ impl Method for Discover {
     const SCOPE: Scope = Scope::Read;
     const ERRORS: &'static [RpcReason] = &[];
     type Params = NoParams;
-    type Result = Value;
+    type Result = Document;
+}
+
+/// The document as text, which costs a call no more than a copy.
+#[derive(Clone, Debug)]
+pub struct Document(Arc<RawValue>);
+
+impl Document {
+    /// As [`document`] makes it.
+    ///
+    /// # Panics
+    /// Never: what is made there is JSON.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(to_raw_value(&document()).expect("a value is always JSON").into())
+    }
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Serialize for Document {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(|text| Self(text.into()))
+    }
+}
+
+impl JsonSchema for Document {
+    fn schema_name() -> Cow<'static, str> {
+        Value::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Value::json_schema(generator)
+    }
+
+    fn inline_schema() -> bool {
+        Value::inline_schema()
+    }
 }
 
 /// JSON-RPC's own errors, and those of the transport, with what each means here.

@@ -4,11 +4,13 @@
 //! of the two, but for a caller on the node's own machine on a development network; the operator says whether the other
 //! scopes do. Calls are counted for each token, or for each address where there is none.
 //!
-//! - `visitor`: where a request comes from and what it shows; `rate`: how often; `places`: how much at once
+//! - `visitor`: where a request comes from and what it shows; `who`: whose calls are counted together; `rate`: how often;
+//!   `places`: how much at once
 
 mod places;
 mod rate;
 mod visitor;
+mod who;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -24,7 +26,8 @@ pub(super) use places::{Place, Places};
 pub(super) use visitor::{Credential, Proxies, Visitor};
 
 use crate::tokens::{Secret, TokenHash, Tokens};
-use rate::{Rates, TooMany, Who};
+use rate::{Rates, TooMany};
+use who::Who;
 
 /// How often the file of tokens is looked at: a token that was removed is good for no longer than this.
 const TOKENS_TIME: Duration = Duration::from_secs(1);

@@ -30,6 +30,8 @@ impl Serve for GetHeader {
 }
 
 impl Serve for GetBlock {
+    const READS_MUCH: bool = true;
+
     async fn answer(context: Arc<Context>, params: GetBlockParams, _: Caller) -> Result<BlockInfo, RpcError> {
         let verbosity = params.verbosity.unwrap_or_default();
         let info = context.read(move |reader| read_block(reader, params.block, verbosity)).await?;

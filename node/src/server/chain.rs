@@ -117,6 +117,8 @@ fn peer(height: Option<u64>, info: PeerInfo) -> Peer {
 }
 
 impl Serve for GetMiners {
+    const READS_MUCH: bool = true;
+
     async fn answer(context: Arc<Context>, _: NoParams, _: Caller) -> Result<Vec<MinerInfo>, RpcError> {
         context.read(miners).await
     }
@@ -151,6 +153,8 @@ fn miners_now(now: &Moment<'_>) -> Result<Vec<MinerInfo>, LedgerError> {
 }
 
 impl Serve for GetMempool {
+    const READS_MUCH: bool = true;
+
     async fn answer(context: Arc<Context>, params: GetMempoolParams, _: Caller) -> Result<Mempool, RpcError> {
         let (transactions, bytes) = context.node.reader().mempool_size();
         let (transactions, bytes) = (count(transactions), count(bytes));

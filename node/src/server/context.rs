@@ -19,7 +19,8 @@ use super::access::{Access, Places};
 use super::admin::Generator;
 use super::errors;
 use super::limits::{
-    MAX_SUBSCRIPTIONS, MAX_WATCHED_IMAGES_IN_ALL, PROOFS_AT_ONCE, SUBSCRIPTIONS_PER_ADDRESS,
+    LARGE_READS_AT_ONCE, MAX_SUBSCRIPTIONS, MAX_WATCHED_IMAGES_IN_ALL, PROOFS_AT_ONCE,
+    SUBSCRIPTIONS_PER_ADDRESS,
 };
 use crate::handle::NodeHandle;
 use crate::logging::LogControl;
@@ -42,6 +43,8 @@ pub(super) struct Context {
     pub(super) logs: Option<LogControl>,
     /// Places for proofs that are being made.
     pub(super) proofs: Arc<Semaphore>,
+    /// Places for answers that are made from many blocks.
+    pub(super) large_reads: Arc<Semaphore>,
     tips: watch::Sender<Hash>,
     /// The last trouble with the storage that was logged: the same is not logged at every call.
     trouble: Mutex<String>,
@@ -69,6 +72,7 @@ impl Context {
             access,
             logs: options.logs.clone(),
             proofs: Arc::new(Semaphore::new(PROOFS_AT_ONCE)),
+            large_reads: Arc::new(Semaphore::new(LARGE_READS_AT_ONCE)),
             tips: watch::Sender::new(tip),
             trouble: Mutex::default(),
             sync_began: Mutex::default(),

@@ -1,4 +1,5 @@
-//! Between the transport and the methods: marks the calls of a batch, and bounds those of a session.
+//! Between the transport and the methods: marks the calls of a batch, bounds those of a session, and lets large answers out
+//! only where there is a place for them.
 //!
 //! jsonrpsee makes one gate for each HTTP request and one for each WebSocket session, so the bounds are a
 //! session's own. A batch counts as one call: its calls are run one after the other. Subscriptions are turned away here
@@ -8,7 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jsonrpsee::core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification, RpcServiceT};
-use jsonrpsee::server::MethodResponse;
+use jsonrpsee::server::{Extensions, MethodResponse};
 use jsonrpsee::types::{ErrorObjectOwned, Id, Request};
 use printsy_rpc::subscription::UnsubscribeParams;
 use printsy_rpc::{ErrorData, RpcError, RpcReason, SUBSCRIPTIONS, parse_params_of};
@@ -16,7 +17,11 @@ use serde_json::value::to_raw_value;
 use tokio::sync::Semaphore;
 use tower::Layer;
 
-use super::limits::{CALLS_PER_WEBSOCKET, CALLS_RETRY_MS, SUBSCRIPTIONS_PER_WEBSOCKET};
+use super::access::Visitor;
+use super::limits::{
+    CALLS_PER_WEBSOCKET, CALLS_RETRY_MS, LARGE_ANSWERS_RETRY_MS, SUBSCRIPTIONS_PER_WEBSOCKET,
+};
+use super::outbox::{Crowded, LargeAnswers, Outbox};
 
 /// What JSON-RPC calls an invalid request: a call that is none where it came.
 const INVALID_REQUEST: i32 = -32600;
@@ -39,9 +44,10 @@ pub(super) enum Transport {
 }
 
 /// Makes gates.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct GateLayer {
     pub(super) transport: Transport,
+    pub(super) answers: LargeAnswers,
 }
 
 impl<S> Layer<S> for GateLayer {
@@ -50,6 +56,7 @@ impl<S> Layer<S> for GateLayer {
     fn layer(&self, inner: S) -> Gate<S> {
         Gate {
             inner: Arc::new(inner),
+            answers: self.answers.clone(),
             transport: self.transport,
             places: Arc::new(Semaphore::new(CALLS_PER_WEBSOCKET)),
             subscriptions: SessionPlaces(Arc::new(Semaphore::new(SUBSCRIPTIONS_PER_WEBSOCKET))),
@@ -61,6 +68,7 @@ impl<S> Layer<S> for GateLayer {
 #[derive(Debug)]
 pub(super) struct Gate<S> {
     inner: Arc<S>,
+    answers: LargeAnswers,
     transport: Transport,
     places: Arc<Semaphore>,
     subscriptions: SessionPlaces,
@@ -84,19 +92,23 @@ where
         let (inner, places) = (self.inner.clone(), self.places.clone());
         let admitted = admit(self.transport, &mut request);
         request.extensions_mut().insert(self.subscriptions.clone());
+        let way = WayOut::of(request.extensions(), &self.answers);
         async move {
             if let Err(error) = admitted {
                 return MethodResponse::error(request.id, ErrorObjectOwned::from(error));
             }
-            match places.try_acquire() {
-                Ok(_place) => inner.call(request).await,
-                Err(_) => MethodResponse::error(request.id, too_many()),
-            }
+            let Ok(_place) = places.try_acquire() else {
+                return MethodResponse::error(request.id, too_many());
+            };
+            let id = request.id.clone().into_owned();
+            way.let_out(inner.call(request).await, id)
         }
     }
 
     fn batch<'a>(&self, mut batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let (inner, places) = (self.inner.clone(), self.places.clone());
+        let first = batch.iter().find_map(|entry| entry.as_ref().ok());
+        let way = first.map(|entry| WayOut::of(entry.extensions(), &self.answers));
         for entry in batch.iter_mut() {
             if let Ok(BatchEntry::Call(call)) = entry
                 && let Err(error) = admit(self.transport, call).and_then(|()| admit_in_batch(call))
@@ -108,15 +120,47 @@ where
             }
         }
         async move {
-            match places.try_acquire() {
-                Ok(_place) => inner.batch(batch).await,
-                Err(_) => MethodResponse::error(Id::Null, too_many()),
+            let Ok(_place) = places.try_acquire() else {
+                return MethodResponse::error(Id::Null, too_many());
+            };
+            let answers = inner.batch(batch).await;
+            match way {
+                Some(way) => way.let_out(answers, Id::Null),
+                None => answers,
             }
         }
     }
 
     fn notification<'a>(&self, n: Notification<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         self.inner.notification(n)
+    }
+}
+
+/// How the answer to a call leaves.
+struct WayOut {
+    /// None where no connection is: nothing waits there.
+    outbox: Option<Outbox>,
+    visitor: Visitor,
+    answers: LargeAnswers,
+}
+
+impl WayOut {
+    fn of(extensions: &Extensions, answers: &LargeAnswers) -> Self {
+        Self {
+            outbox: extensions.get::<Outbox>().cloned(),
+            visitor: extensions.get::<Visitor>().copied().unwrap_or_else(Visitor::within),
+            answers: answers.clone(),
+        }
+    }
+
+    /// The answer, or that there is no place for it now.
+    fn let_out(self, answer: MethodResponse, id: Id<'_>) -> MethodResponse {
+        let bytes = answer.as_ref().len();
+        let put = self.outbox.map_or(Ok(()), |outbox| outbox.put(&self.answers, self.visitor.address, bytes));
+        match put {
+            Ok(()) => answer,
+            Err(Crowded) => MethodResponse::error(id, crowded()),
+        }
     }
 }
 
@@ -149,8 +193,16 @@ fn admit_in_batch(call: &Request<'_>) -> Result<(), RpcError> {
 }
 
 fn too_many() -> ErrorObjectOwned {
+    not_now(format!("this session has {CALLS_PER_WEBSOCKET} calls open, as many as it may"), CALLS_RETRY_MS)
+}
+
+fn crowded() -> ErrorObjectOwned {
+    let sentence = "too many large answers are on their way: read those you asked for, then ask again";
+    not_now(sentence.to_owned(), LARGE_ANSWERS_RETRY_MS)
+}
+
+fn not_now(sentence: String, retry_after_ms: u64) -> ErrorObjectOwned {
     let mut data = ErrorData::new(RpcReason::RateLimited);
-    data.retry_after_ms = Some(CALLS_RETRY_MS);
-    RpcError::refused(format!("this session has {CALLS_PER_WEBSOCKET} calls open, as many as it may"), data)
-        .into()
+    data.retry_after_ms = Some(retry_after_ms);
+    RpcError::refused(sentence, data).into()
 }

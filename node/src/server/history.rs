@@ -24,6 +24,8 @@ use super::methods::{Caller, Serve};
 use super::status::editions;
 
 impl Serve for GetHistory {
+    const READS_MUCH: bool = true;
+
     async fn answer(context: Arc<Context>, params: GetHistoryParams, _: Caller) -> Result<History, RpcError> {
         let subject = match params.of {
             HistoryOf::Account(account) => Subject::Account(account.0),
@@ -43,6 +45,8 @@ impl Serve for GetHistory {
 }
 
 impl Serve for GetOwners {
+    const READS_MUCH: bool = true;
+
     async fn answer(context: Arc<Context>, params: ImagePageParams, _: Caller) -> Result<Owners, RpcError> {
         let image = known_image(&context, ImageParams { image: params.image })?;
         let (cursor, limit) = (place(params.cursor), entries(params.limit));
@@ -55,6 +59,8 @@ impl Serve for GetOwners {
 }
 
 impl Serve for GetReviews {
+    const READS_MUCH: bool = true;
+
     async fn answer(context: Arc<Context>, params: ImagePageParams, _: Caller) -> Result<Reviews, RpcError> {
         let image = known_image(&context, ImageParams { image: params.image })?;
         let (cursor, limit) = (place(params.cursor), entries(params.limit));
@@ -67,6 +73,8 @@ impl Serve for GetReviews {
 }
 
 impl Serve for GetHoldings {
+    const READS_MUCH: bool = true;
+
     async fn answer(
         context: Arc<Context>,
         params: GetHoldingsParams,

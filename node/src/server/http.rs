@@ -31,6 +31,7 @@ use super::limits::{
     FAREWELL_TIME, LARGE_BODIES_KIB, MAX_SUBSCRIPTIONS, MAX_WEBSOCKETS, WEBSOCKET_ANSWERS, WEBSOCKET_BYTES,
     WEBSOCKETS_PER_ADDRESS,
 };
+use super::outbox::{LargeAnswers, Outbox};
 use super::{ServerOptions, health, methods, subscriptions};
 
 /// jsonrpsee's own bound refuses with a code that no table has: the gate and `subscriptions` keep ours.
@@ -55,6 +56,7 @@ pub(super) struct Front {
 /// What a session is made of.
 struct SessionsBy {
     config: ServerConfig,
+    gate: GateLayer,
     methods: Methods,
     /// That all of them are to end.
     stop: StopHandle,
@@ -79,14 +81,16 @@ impl Front {
         let methods: Methods = methods.into();
         let (stop, end) = stop_channel();
         let answer = options.max_answer_bytes;
+        let answers = LargeAnswers::new();
+        let gate = |transport| GateLayer { transport, answers: answers.clone() };
         let http = config(options, options.max_body_bytes, answer).build();
         let websocket = config(options, options.max_body_bytes.min(WEBSOCKET_BYTES), answer)
             .set_message_buffer_capacity(WEBSOCKET_ANSWERS)
             .enable_ws_ping(PingConfig::default())
             .build();
         Ok(Arc::new(Self {
-            http: calls(http, Transport::Http, methods.clone(), stop.clone()),
-            sessions_by: SessionsBy { config: websocket, methods, stop },
+            http: calls(http, gate(Transport::Http), methods.clone(), stop.clone()),
+            sessions_by: SessionsBy { config: websocket, gate: gate(Transport::WebSocket), methods, stop },
             max_body: options.max_body_bytes,
             large_bodies: LargeBodies::new(LARGE_BODIES_KIB),
             sessions: Arc::new(Semaphore::new(MAX_WEBSOCKETS)),
@@ -129,10 +133,10 @@ fn config(options: &ServerOptions, request: u32, answer: u32) -> jsonrpsee::serv
         .set_batch_request_config(BatchRequestConfig::Limit(options.max_batch))
 }
 
-fn calls(config: ServerConfig, transport: Transport, methods: Methods, stop: StopHandle) -> Calls {
+fn calls(config: ServerConfig, gate: GateLayer, methods: Methods, stop: StopHandle) -> Calls {
     Server::builder()
         .set_config(config)
-        .set_rpc_middleware(RpcServiceBuilder::new().layer(GateLayer { transport }))
+        .set_rpc_middleware(RpcServiceBuilder::new().layer(gate))
         .to_service_builder()
         .build(methods, stop)
 }
@@ -155,12 +159,11 @@ async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
         return answers::response::too_large(front.max_body).map(Body::new);
     }
     let (mut parts, body) = request.into_parts();
-    // Each call of a batch is given a copy of these: who calls is all that calls ask for.
-    let visitor = parts.extensions.remove::<Visitor>();
+    // Each call of a batch is given a copy of these: who calls, and by which connection, is all that is asked for.
+    let (visitor, outbox) = (parts.extensions.remove::<Visitor>(), parts.extensions.remove::<Outbox>());
     parts.extensions.clear();
-    if let Some(visitor) = visitor {
-        parts.extensions.insert(visitor);
-    }
+    visitor.map(|visitor| parts.extensions.insert(visitor));
+    outbox.map(|outbox| parts.extensions.insert(outbox));
     match front.large_bodies.read(body, length, max).await {
         Err(BadBody::Crowded) => {
             (StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once\n").into_response()
@@ -183,9 +186,9 @@ async fn open_session(front: &Front, mut request: Request) -> Response {
         return (StatusCode::SERVICE_UNAVAILABLE, "too many sessions at once\n").into_response();
     };
     request.extensions_mut().insert(Session { _permit: Arc::new(permit), _of_address: Arc::new(place) });
-    let SessionsBy { config, methods, .. } = &front.sessions_by;
+    let SessionsBy { config, gate, methods, .. } = &front.sessions_by;
     let (stop, end) = stop_channel();
-    let session = calls(config.clone(), Transport::WebSocket, methods.clone(), stop);
+    let session = calls(config.clone(), gate.clone(), methods.clone(), stop);
     let revoked = front.context.access.revoked(visitor.credential);
     tokio::spawn(end_in_time(revoked, front.sessions_by.stop.clone(), end));
     pass(session, request).await

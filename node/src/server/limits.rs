@@ -41,9 +41,23 @@ pub(super) const MAX_SUBSCRIPTIONS: usize = 1_024;
 pub(super) const MAX_WATCHED_IMAGES_IN_ALL: usize = 16_384;
 /// How long a notification waits for a place among [`WEBSOCKET_ANSWERS`] before its subscription ends.
 pub(super) const READER_PATIENCE: Duration = Duration::from_secs(5);
-/// How long a connection may take no byte at all of what is sent to it before it is cut: long enough that a slow
-/// reader can still read why its subscriptions ended.
+/// Within what time a connection takes all that is sent to it, or [`WRITE_BYTES`], before it is cut: long enough that a
+/// slow reader can still read why its subscriptions ended.
 pub(super) const WRITE_TIME: Duration = Duration::from_secs(20);
+/// What a connection takes within [`WRITE_TIME`]: 50 kbit a second, less than any line of today.
+pub(super) const WRITE_BYTES: usize = 128 << 10;
+/// Answers up to this size are always sent: [`CALLS_PER_WEBSOCKET`] of them in [`MAX_WEBSOCKETS`] sessions are 128 MiB, and
+/// one on each of [`MAX_CONNECTIONS`] 16 MiB.
+pub(super) const SMALL_ANSWER_BYTES: usize = 16 << 10;
+/// All larger answers together until the system has taken them, in KiB. One more is refused as `rateLimited`.
+pub(super) const LARGE_ANSWERS_KIB: usize = 256 << 10;
+/// Those of one address: a quarter, or a single one of any size.
+pub(super) const LARGE_ANSWERS_KIB_PER_ADDRESS: usize = LARGE_ANSWERS_KIB / 4;
+/// After how long a caller may ask again for a large answer that had no place, ms.
+pub(super) const LARGE_ANSWERS_RETRY_MS: u64 = 1_000;
+/// How many answers that read whole blocks are made at once, until they are written down; others wait. Each may hold
+/// 32 MiB of blocks and what is told of them.
+pub(super) const LARGE_READS_AT_ONCE: usize = 8;
 /// How long subscriptions may take to say that the server stops.
 pub(super) const FAREWELL_TIME: Duration = Duration::from_secs(1);
 

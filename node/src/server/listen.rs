@@ -28,6 +28,7 @@ use super::context::stopped;
 use super::host::Hosts;
 use super::http::Front;
 use super::limits::{ACCEPT_PAUSE, HEADER_BYTES, HEADER_TIME, WRITE_TIME};
+use super::outbox::Outbox;
 use super::patience::Patient;
 
 /// What is looked at before a request is let in.
@@ -138,12 +139,17 @@ impl Connection {
         // Only a hint: without it answers are a little later.
         let _ = socket.set_nodelay(true);
         let remote = self.remote;
-        let service = service_fn(move |request| self.clone().answer(request));
+        let outbox = Outbox::default();
+        let stream = Patient::new(socket, WRITE_TIME, outbox.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(outbox.clone());
+            self.clone().answer(request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIME)
             .max_buf_size(HEADER_BYTES)
-            .serve_connection(TokioIo::new(Patient::new(socket, WRITE_TIME)), service)
+            .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         tokio::pin!(connection);
         let result = tokio::select! {

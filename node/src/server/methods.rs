@@ -25,6 +25,7 @@ use printsy_rpc::openrpc::Discover;
 use printsy_rpc::proof::{GetInclusionProof, GetProof};
 use printsy_rpc::{Method, RpcError, parse_params};
 use serde_json::value::to_raw_value;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::access::Visitor;
 use super::context::Context;
@@ -50,6 +51,9 @@ impl Caller {
 
 /// A method this server answers.
 pub(super) trait Serve: Method<Params: Send, Result: Clone + Send + 'static> + 'static {
+    /// Whether an answer may hold many blocks while it is made: so few of these are made at once.
+    const READS_MUCH: bool = false;
+
     /// The answer.
     fn answer(
         context: Arc<Context>,
@@ -98,7 +102,10 @@ pub(super) fn all(context: Arc<Context>) -> Result<RpcModule<Context>, RegisterM
 
 fn register<M: Serve>(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
     let answer = |params: Params<'static>, context: Arc<Context>, extensions: Extensions| async move {
-        let answer = run::<M>(params, context.clone(), Caller::of(&extensions)).await;
+        let caller = Caller::of(&extensions);
+        // Kept until the answer is written: what is made from is larger than that.
+        let mut place = None;
+        let answer = run::<M>(params, context.clone(), caller, &mut place).await;
         context.node.metrics().rpc_call(answer.is_err());
         // Written here at once: what jsonrpsee writes through its bound costs it a call for each piece.
         let written = answer.map(|answer| to_raw_value(&answer).expect("an answer is always JSON"));
@@ -111,12 +118,17 @@ async fn run<M: Serve>(
     params: Params<'static>,
     context: Arc<Context>,
     caller: Caller,
+    place: &mut Option<OwnedSemaphorePermit>,
 ) -> Result<M::Result, RpcError> {
     let answer = async {
         context.access.admit(&caller.visitor, M::SCOPE)?;
         let read = parse_params::<M>(params.as_str())?;
         // The text is as large as the body: it is not kept while the call waits.
         drop(params);
+        if M::READS_MUCH {
+            // The semaphore is never closed.
+            *place = context.large_reads.clone().acquire_owned().await.ok();
+        }
         M::answer(context, read, caller).await
     };
     match AssertUnwindSafe(answer).catch_unwind().await {

@@ -31,6 +31,7 @@ mod methods;
 mod mining;
 mod operate;
 mod orders;
+mod outbox;
 mod patience;
 mod proof;
 mod status;

@@ -11,9 +11,8 @@ use printsy_rpc::admin::{
     AddPeer, AddPeerParams, AddedPeer, Ban, BanParams, BanReason, BanSeconds, Banned, DEFAULT_BAN_SECONDS,
     ListBanned, LogLevel, LogLevelParams, SetLogLevel, Stop, Stopping, Unban, UnbanParams, Unbanned,
 };
-use printsy_rpc::openrpc::{self, Discover};
+use printsy_rpc::openrpc::{Discover, Document};
 use printsy_rpc::{NoParams, RpcError};
-use serde_json::Value;
 
 use super::context::Context;
 use super::errors;
@@ -23,10 +22,10 @@ use super::methods::{Caller, Serve};
 const MAX_FILTER_BYTES: usize = 1_000;
 
 /// Made once: it is the same for every caller.
-static DOCUMENT: LazyLock<Value> = LazyLock::new(openrpc::document);
+static DOCUMENT: LazyLock<Document> = LazyLock::new(Document::new);
 
 impl Serve for Discover {
-    async fn answer(_: Arc<Context>, _: NoParams, _: Caller) -> Result<Value, RpcError> {
+    async fn answer(_: Arc<Context>, _: NoParams, _: Caller) -> Result<Document, RpcError> {
         Ok(DOCUMENT.clone())
     }
 }

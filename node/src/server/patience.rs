@@ -1,8 +1,9 @@
-//! A connection whose other end has to read: where not one byte can be written for some time, it fails.
+//! A connection whose other end has to read: where too little can be written for some time, it fails.
 //!
-//! Neither hyper nor jsonrpsee bounds how long a write may take: a caller that stops reading would hold its place, and
-//! a stopping server, for as long as its machine keeps the connection up. Nor does jsonrpsee stop reading a session
-//! whose answers pile up: nothing is read here while a write waits, so that who does not read is not heard either.
+//! Neither hyper nor jsonrpsee bounds how long a write may take: a caller that stops reading, or reads a trickle, would
+//! hold its place, and a stopping server, for as long as its machine keeps the connection up. Nor does jsonrpsee stop
+//! reading a session whose answers pile up: nothing is read here while a write waits, so that who does not read is not
+//! heard either. What was flushed is told to the connection's [`Outbox`].
 
 use std::io;
 use std::pin::Pin;
@@ -13,40 +14,72 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::limits::WRITE_BYTES;
+use super::outbox::Outbox;
+
 /// A connection that is read from, or ends.
 #[derive(Debug)]
 pub(super) struct Patient {
     stream: TcpStream,
     patience: Duration,
-    /// Runs while a write waits.
+    outbox: Outbox,
+    /// Runs since a write had to wait, until all or enough is written.
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Bytes written since then.
+    since: usize,
+    /// Whether a write waits.
+    is_waiting: bool,
+    /// Bytes written since the last flush.
+    unflushed: usize,
     /// Who is to be told that reading goes on.
     reader: Option<Waker>,
 }
 
 impl Patient {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, deadline: None, reader: None }
+    pub(super) fn new(stream: TcpStream, patience: Duration, outbox: Outbox) -> Self {
+        Self {
+            stream,
+            patience,
+            outbox,
+            deadline: None,
+            since: 0,
+            is_waiting: false,
+            unflushed: 0,
+            reader: None,
+        }
     }
 
-    /// What became of a write, or the error that it took too long.
-    fn judge<T>(&mut self, context: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if write.is_ready() {
+    /// What became of a write, or the error that it takes too long.
+    fn judge(
+        &mut self,
+        context: &mut Context<'_>,
+        write: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        self.is_waiting = write.is_pending();
+        if let Poll::Ready(Ok(bytes)) = &write {
+            self.unflushed = self.unflushed.saturating_add(*bytes);
+            self.since = self.since.saturating_add(*bytes);
             self.read_on();
+            if self.since >= WRITE_BYTES {
+                self.deadline = None;
+            }
+        }
+        if self.is_waiting && self.deadline.is_none() {
+            self.since = 0;
+            self.deadline = Some(Box::pin(sleep(self.patience)));
+        }
+        let is_over =
+            self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(context).is_ready());
+        if !is_over {
             return write;
         }
-        let patience = self.patience;
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(patience)));
-        if deadline.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
-        }
+        self.is_waiting = false;
         self.read_on();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the other end does not read")))
     }
 
     /// No write waits any more.
     fn read_on(&mut self) {
-        self.deadline = None;
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
@@ -59,7 +92,7 @@ impl AsyncRead for Patient {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.deadline.is_some() {
+        if self.is_waiting {
             self.reader = Some(context.waker().clone());
             return Poll::Pending;
         }
@@ -91,7 +124,14 @@ impl AsyncWrite for Patient {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flush = Pin::new(&mut self.stream).poll_flush(context);
+        if flush.is_ready() {
+            // All that there was is written.
+            self.deadline = None;
+            let flushed = std::mem::take(&mut self.unflushed);
+            self.outbox.flushed(flushed);
+        }
+        flush
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -111,7 +151,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = listener.accept().await.unwrap();
-        let mut writer = Patient::new(socket, Duration::from_millis(300));
+        let mut writer = Patient::new(socket, Duration::from_millis(300), Outbox::default());
         let slow = tokio::spawn(async move {
             let mut read = 0;
             let mut piece = vec![0; 1 << 20];
@@ -130,11 +170,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_reads_a_trickle_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut reader = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut writer = Patient::new(socket, Duration::from_millis(300), Outbox::default());
+        let trickle = tokio::spawn(async move {
+            let mut piece = vec![0; 1 << 10];
+            while reader.read(&mut piece).await.is_ok_and(|length| length > 0) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let error = writer.write_all(&vec![7; 32 << 20]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        trickle.abort();
+    }
+
+    #[tokio::test]
     async fn nothing_is_read_while_a_write_waits() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = listener.accept().await.unwrap();
-        let (mut reader, mut writer) = tokio::io::split(Patient::new(socket, Duration::from_secs(600)));
+        let (mut reader, mut writer) =
+            tokio::io::split(Patient::new(socket, Duration::from_secs(600), Outbox::default()));
         let written = tokio::spawn(async move {
             writer.write_all(&vec![7; 32 << 20]).await.unwrap();
             writer

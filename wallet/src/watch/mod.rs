@@ -150,9 +150,12 @@ impl Watching<'_> {
 /// Whether the node may answer the same question later.
 fn is_passing(error: &anyhow::Error) -> bool {
     match error.downcast_ref() {
-        Some(ClientError::Unreachable { .. } | ClientError::Timeout { .. } | ClientError::Ended { .. }) => {
-            true
-        }
+        Some(
+            ClientError::Unreachable { .. }
+            | ClientError::Unavailable { .. }
+            | ClientError::Timeout { .. }
+            | ClientError::Ended { .. },
+        ) => true,
         Some(ClientError::Refused(refusal)) => refusal.data.as_ref().is_some_and(|data| data.retryable),
         _ => false,
     }

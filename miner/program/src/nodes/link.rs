@@ -69,6 +69,7 @@ impl Link {
 pub fn sentence(error: &ClientError) -> String {
     clean(&match error {
         ClientError::Unreachable { why, .. } => format!("nobody answers there: {why}"),
+        ClientError::Unavailable { why, .. } => format!("no answer now: {why}"),
         ClientError::Timeout { method, .. } => format!("no answer to {method} in time"),
         ClientError::NotANode { method, why, .. } => {
             format!("what it answers to {method} is not a node's answer: {why}")

@@ -4,44 +4,31 @@
 //! algorithm). Who has nothing to work off is forgotten, so that the table holds those alone that called just now.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::who::{SITE_SHARE, Who};
 use crate::server::limits::{MAX_BATCH, MAX_RATED_CALLERS};
 
-/// Whose calls are counted together.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Who {
-    /// An address; of IPv6 its network, for one subscriber has all of that.
-    Address([u8; 16]),
-    /// A token, from wherever it comes.
-    Token(String),
-    /// Everybody for whom there is no place in the table.
-    Crowd,
-}
-
-impl Who {
-    pub(super) fn of_address(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
-            IpAddr::V6(v6) => {
-                let mut network = v6.octets();
-                network[8..].fill(0);
-                network
-            }
-        })
-    }
-}
+/// The pause between two looks through a full table for whom to forget.
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
 
 /// The rates of all callers.
 #[derive(Debug)]
 pub(super) struct Rates {
     far: Option<Rate>,
     local: Option<Rate>,
-    busy: Mutex<HashMap<Who, Instant>>,
+    table: Mutex<Table>,
+}
+
+/// When all that each caller has called is worked off.
+#[derive(Debug, Default)]
+struct Table {
+    busy: HashMap<Who, Instant>,
+    /// When it was last looked through.
+    swept: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -73,12 +60,48 @@ impl Rate {
         let burst = calls_per_second.max(MAX_BATCH);
         Some(Self { each, most: each * burst, burst })
     }
+
+    /// That of a site, in whose burst one caller's has room.
+    fn of_site(self) -> Self {
+        let share = u32::try_from(SITE_SHARE).unwrap_or(u32::MAX);
+        Self { each: self.each / share, most: self.most, burst: self.burst.saturating_mul(share) }
+    }
+
+    /// Until when so many more calls keep a caller busy.
+    ///
+    /// # Errors
+    /// For how long they are too many.
+    fn until(&self, busy: Instant, calls: u32, now: Instant) -> Result<Instant, Duration> {
+        let owed = busy.saturating_duration_since(now) + self.each * calls;
+        match owed.checked_sub(self.most) {
+            Some(too_much) if !too_much.is_zero() => Err(too_much),
+            _ => Ok(now + owed),
+        }
+    }
+}
+
+impl Table {
+    /// Under whom calls of this caller are counted: itself, if there is a place for it.
+    fn place_of(&mut self, who: Who, now: Instant) -> Who {
+        let is_full =
+            |busy: &HashMap<Who, Instant>| busy.len() >= MAX_RATED_CALLERS && !busy.contains_key(&who);
+        let is_fresh = self.swept.is_some_and(|swept| now.saturating_duration_since(swept) < SWEEP_EVERY);
+        if is_full(&self.busy) && !is_fresh {
+            self.busy.retain(|_, until| *until > now);
+            self.swept = Some(now);
+        }
+        if is_full(&self.busy) { Who::Crowd } else { who }
+    }
+
+    fn busy(&self, who: &Who, now: Instant) -> Instant {
+        self.busy.get(who).copied().unwrap_or(now)
+    }
 }
 
 impl Rates {
     /// Calls a second, 0 for any number: of callers elsewhere, and on the node's own machine.
     pub(super) fn new(far: u32, local: u32) -> Self {
-        Self { far: Rate::new(far), local: Rate::new(local), busy: Mutex::default() }
+        Self { far: Rate::new(far), local: Rate::new(local), table: Mutex::default() }
     }
 
     /// Counts so many calls.
@@ -90,20 +113,16 @@ impl Rates {
         if calls > rate.burst {
             return Err(TooMany::Ever { most: rate.burst });
         }
-        let mut busy = self.busy.lock();
-        if busy.len() >= MAX_RATED_CALLERS && !busy.contains_key(&who) {
-            busy.retain(|_, until| *until > now);
+        let mut table = self.table.lock();
+        let site = who.site().map(|site| table.place_of(site, now));
+        let who = table.place_of(who, now);
+        let until = rate.until(table.busy(&who, now), calls, now).map_err(TooMany::Now)?;
+        if let Some(site) = site {
+            let of_site = rate.of_site().until(table.busy(&site, now), calls, now).map_err(TooMany::Now)?;
+            table.busy.insert(site, of_site);
         }
-        let has_place = busy.len() < MAX_RATED_CALLERS || busy.contains_key(&who);
-        let until = busy.entry(if has_place { who } else { Who::Crowd }).or_insert(now);
-        let owed = until.saturating_duration_since(now) + rate.each * calls;
-        match owed.checked_sub(rate.most) {
-            Some(too_much) if !too_much.is_zero() => Err(TooMany::Now(too_much)),
-            _ => {
-                *until = now + owed;
-                Ok(())
-            }
-        }
+        table.busy.insert(who, until);
+        Ok(())
     }
 }
 
@@ -112,7 +131,7 @@ mod tests {
     use super::*;
 
     fn address(n: u32) -> Who {
-        Who::of_address(IpAddr::V4(n.into()))
+        Who::of_address(std::net::Ipv4Addr::from(n).into())
     }
 
     #[test]
@@ -175,18 +194,24 @@ mod tests {
             assert_eq!(rates.take(address(0xf000_0000 + n), false, 1, now), Ok(()), "{n}");
         }
         assert!(rates.take(address(0xff00_0000), false, 1, now).is_err());
-        assert!(rates.busy.lock().len() <= MAX_RATED_CALLERS + 1);
+        assert!(rates.table.lock().busy.len() <= MAX_RATED_CALLERS + 1);
         let later = now + Duration::from_secs(1_000);
         assert_eq!(rates.take(address(0xff00_0000), false, 1, later), Ok(()));
-        assert_eq!(rates.busy.lock().len(), 1, "who has nothing to work off is forgotten");
+        assert_eq!(rates.table.lock().busy.len(), 1, "who has nothing to work off is forgotten");
     }
 
     #[test]
-    fn a_network_of_ipv6_is_one_caller_and_a_mapped_address_is_itself() {
-        let who = |text: &str| Who::of_address(text.parse().unwrap());
-        assert_eq!(who("2001:db8::1"), who("2001:db8::ffff:1"));
-        assert_ne!(who("2001:db8::1"), who("2001:db8:0:1::1"));
-        assert_eq!(who("::ffff:192.0.2.1"), who("192.0.2.1"));
-        assert_ne!(who("192.0.2.1"), who("192.0.2.2"));
+    fn a_site_of_ipv6_has_the_rate_of_four_callers() {
+        let rates = Rates::new(100, 0);
+        let now = Instant::now();
+        let who =
+            |n: u16| Who::of_address(std::net::Ipv6Addr::from([0x2001, 0xdb8, 0, n, 0, 0, 0, 1]).into());
+        for n in 0..4 {
+            assert_eq!(rates.take(who(n), false, 100, now), Ok(()), "{n}");
+        }
+        assert!(rates.take(who(4), false, 1, now).is_err(), "a fifth network of the same site");
+        assert_eq!(rates.take(address(1), false, 100, now), Ok(()));
+        assert_eq!(rates.take(who(4), false, 40, now + Duration::from_millis(100)), Ok(()));
+        assert!(rates.take(who(5), false, 1, now + Duration::from_millis(100)).is_err());
     }
 }
