@@ -31,6 +31,8 @@ pub const TOKENS_FILE: &str = "rpc.tokens";
 pub const MAX_TOKENS: usize = 1_000;
 /// The most bytes of the file: as many lines of the longest names, and comments.
 const MAX_TOKENS_BYTES: u64 = 256 << 10;
+/// How a new file begins.
+const HEAD: &str = "# Tokens for the RPC, made by `printsyd tokens`: name, scopes, hash.\n";
 /// The longest name of a token.
 const MAX_NAME_CHARS: usize = 64;
 
@@ -149,7 +151,7 @@ impl Tokens {
     fn parse(text: &str) -> Result<Self, String> {
         let mut tokens = Self::default();
         for (line, number) in text.lines().zip(1..) {
-            let line = line.split('#').next().unwrap_or_default().trim();
+            let line = without_comment(line);
             if line.is_empty() {
                 continue;
             }
@@ -159,16 +161,36 @@ impl Tokens {
         Ok(tokens)
     }
 
-    /// Puts the file in its place, for its owner alone.
+    /// Puts the file in its place, for its owner alone. What stands there of tokens that are still there, and comments, stays.
     ///
     /// # Errors
     /// Where the disk refuses; the file is then what it was.
     pub fn save(&self, datadir: &Path) -> Result<(), Failure> {
-        let mut text = String::from("# Tokens for the RPC, made by `printsyd tokens`: name, scopes, hash.\n");
-        for Token { name, scopes, hash } in &self.0 {
-            text += &format!("{name} {} {}\n", scope_list(scopes), hash.0);
+        let path = datadir.join(TOKENS_FILE);
+        let before = match read_bounded(&path, MAX_TOKENS_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => HEAD.to_owned(),
+            read => read.map_err(|error| Failure::io("read", &path, &error))?,
+        };
+        write_file(datadir, TOKENS_FILE, self.rewrite(&before).as_bytes(), 0o600)
+    }
+
+    /// The file's text: that of before without the lines of tokens that are gone, and with those of new ones.
+    fn rewrite(&self, before: &str) -> String {
+        let is_there = |token: &Token| self.0.iter().any(|other| other.hash.is(&token.hash));
+        let (mut text, mut told) = (String::new(), Self::default());
+        for line in before.lines() {
+            let token = Token::parse(without_comment(line)).ok();
+            if token.as_ref().is_none_or(is_there) {
+                text += &format!("{line}\n");
+            }
+            told.0.extend(token);
         }
-        write_file(datadir, TOKENS_FILE, text.as_bytes(), 0o600)
+        for token @ Token { name, scopes, hash } in &self.0 {
+            if told.find(&token.hash).is_none() {
+                text += &format!("{name} {} {}\n", scope_list(scopes), hash.0);
+            }
+        }
+        text
     }
 
     /// Makes a token, and answers the secret that is shown once.
@@ -231,6 +253,10 @@ impl Token {
     }
 }
 
+fn without_comment(line: &str) -> &str {
+    line.split('#').next().unwrap_or_default().trim()
+}
+
 /// Scopes as they are written: separated by commas.
 ///
 /// # Errors
@@ -288,6 +314,30 @@ mod tests {
         assert_eq!(scope_list(&read.find(&secret.hash()).unwrap().scopes), "read,submit");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o622)).unwrap();
         assert!(Tokens::load(folder.path()).unwrap_err().to_string().contains("chmod 600"));
+    }
+
+    #[test]
+    fn what_somebody_wrote_into_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let create = |name: &str| {
+            Tokens::change(folder.path(), |tokens| tokens.create(name, parse_scopes("read").unwrap()))
+                .unwrap()
+        };
+        create("shop");
+        let path = folder.path().join(TOKENS_FILE);
+        let first = fs::read_to_string(&path).unwrap();
+        let by_hand = first.replace("shop read", "\n# The shop's own:\n  shop  read ") + "# the end\n";
+        fs::write(&path, by_hand.trim_end().replace("\n# the end", " # of Ann\n# the end")).unwrap();
+        create("till");
+        let second = fs::read_to_string(&path).unwrap();
+        assert!(second.starts_with(HEAD), "{second}");
+        let shop = second.lines().find(|line| line.starts_with("  shop  read  ")).unwrap();
+        assert!(shop.ends_with(" # of Ann"), "{second}");
+        assert_eq!(second.matches("# the end\ntill read ").count(), 1, "{second}");
+        Tokens::change(folder.path(), |tokens| Ok(tokens.remove("shop"))).unwrap();
+        let third = fs::read_to_string(&path).unwrap();
+        assert_eq!(third, second.replace(&format!("{shop}\n"), ""));
+        assert_eq!(Tokens::load(folder.path()).unwrap().iter().count(), 1);
     }
 
     #[test]

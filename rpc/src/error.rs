@@ -57,7 +57,7 @@ pub enum RpcReason {
     Storage,
     /// A cookie or token is needed, or was wrong; or the network is not one of development.
     Unauthorized,
-    /// Too many calls: `retryAfterMs`.
+    /// Too many calls, or large answers that are not read yet: `retryAfterMs`.
     RateLimited,
     /// A subscription's reader did not take what it was told in time.
     SlowReader,
