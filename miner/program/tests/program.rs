@@ -23,6 +23,7 @@ fn a_wrong_command_line_is_2_and_a_wrong_key_or_address_3() {
     let home = tempfile::tempdir().unwrap();
     let missing = home.path().join("no.key");
     let missing = missing.to_str().unwrap();
+    let two_hosts = ["--node", "http://127.0.0.1:1", "--node", "http://localhost:1"];
     for (line, code, says) in [
         (&["--nonsense"][..], 2, "--nonsense"),
         (&[], 2, "--key"),
@@ -36,6 +37,8 @@ fn a_wrong_command_line_is_2_and_a_wrong_key_or_address_3() {
         (&["--key", "dev:a", "--node", "https://node.example"], 3, "ssh"),
         (&["--key", "dev:a", "--node", "node.example:8645"], 3, "http://"),
         (&["--key", "dev:a", "--genesis", missing], 3, "no.key"),
+        (&["--key", "dev:a", "--token-file", missing], 3, "no.key"),
+        (&[&["--key", "dev:a", "--token-file", missing][..], &two_hosts].concat(), 3, "several hosts"),
     ] {
         let (ended, stdout, stderr) = run(line);
         assert_eq!((ended, stdout.as_str()), (code, ""), "{line:?}: {stderr}");
