@@ -10,78 +10,18 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use printsy_consensus::Hash;
 
-use super::bytes::Bytes;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::headers::HeaderFile;
-use super::index::{Index, KeyValue, RESERVED_PREFIX, Row, Visit};
+use super::index::{Index, KeyValue, RESERVED_PREFIX, Row, Rows, Visit};
+use super::mark::Mark;
 use super::recovery::check_network;
-use super::redo::Rows;
 use super::runs::{self, Runs};
-use super::writer::{Queue, Writer, read_mark};
-
-/// The longest a layer waits to be written: how much of the journal a new start must apply again.
-pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
-
-/// So many changed keys are written before the interval ends: some tens of megabytes of memory.
-pub const CHECKPOINT_ROWS: usize = 50_000;
-
-/// So many changed keys may wait, in some hundreds of megabytes of memory; who brings more waits for the disk first.
-pub const MAX_LAG_ROWS: usize = 1_000_000;
-
-/// When the checkpoint writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// The longest a layer waits. [`Duration::MAX`]: for ever, until a flush.
-    pub interval: Duration,
-    /// So many changed keys do not wait.
-    pub rows: usize,
-    /// From more than so many on [`Checkpoint::keep_near`] waits.
-    pub most: usize,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { interval: CHECKPOINT_INTERVAL, rows: CHECKPOINT_ROWS, most: MAX_LAG_ROWS }
-    }
-}
-
-/// What the rows stand at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// The end of the last commit whose rows are there.
-    pub journal_end: u64,
-    /// The tip's height after it.
-    pub height: u64,
-    /// The tip after it.
-    pub tip: Hash,
-    /// The final height then.
-    pub final_height: u64,
-}
-
-impl Mark {
-    /// A mark's length in bytes.
-    pub(super) const LEN: usize = 8 + 8 + 32 + 8;
-
-    pub(super) fn to_bytes(self) -> [u8; Self::LEN] {
-        let mut bytes = [0; Self::LEN];
-        bytes[..8].copy_from_slice(&self.journal_end.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.height.to_le_bytes());
-        bytes[16..48].copy_from_slice(&self.tip.0);
-        bytes[48..].copy_from_slice(&self.final_height.to_le_bytes());
-        bytes
-    }
-
-    pub(super) fn read(bytes: &mut Bytes<'_>) -> Option<Self> {
-        let (journal_end, height) = (bytes.u64()?, bytes.u64()?);
-        Some(Self { journal_end, height, tip: bytes.hash()?, final_height: bytes.u64()? })
-    }
-}
+use super::writer::{Pace, Queue, Writer, read_mark};
 
 /// What one commit changes.
 #[derive(Clone, Debug)]

@@ -4,10 +4,15 @@
 //! batch is there whole or not at all, that batches reach the disk in order, and that a flush makes them
 //! durable. [`super::SledIndex`] is the real one, [`super::MemoryIndex`] the one of tests and simulations.
 
+use std::collections::BTreeMap;
+
 use super::error::StoreError;
 
 /// A key and its value; without a value, the key is removed.
 pub type Row = (Vec<u8>, Option<Vec<u8>>);
+
+/// Rows by key, coalesced.
+pub(super) type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// A key and its value.
 pub type KeyValue = (Vec<u8>, Vec<u8>);

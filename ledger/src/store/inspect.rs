@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use printsy_consensus::Hash;
 
-use super::checkpoint::{Mark, of_prefix, scan_over};
+use super::checkpoint::{of_prefix, scan_over};
 use super::disk::Disk;
 use super::error::StoreError;
-use super::index::{Index, Visit};
+use super::index::{Index, Rows, Visit};
+use super::mark::Mark;
 use super::reader::{JournalReader, StoredMove, read_commit};
 use super::recovery::check_header_at;
-use super::redo::Rows;
 use super::runs::{Runs, is_packed};
 use super::writer::{Found, find};
 

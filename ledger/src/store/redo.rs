@@ -9,18 +9,15 @@
 //! behind never meets an index that was rebuilt.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use printsy_consensus::Hash;
 
 use super::bytes::{Bytes, len_usize};
-use super::checkpoint::Mark;
 use super::disk::Disk;
 use super::error::StoreError;
+use super::index::Rows;
+use super::mark::Mark;
 use super::runs::is_packed;
-
-/// Rows by key, coalesced.
-pub(super) type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// The file's name.
 pub(super) const FILE: &str = "redo";

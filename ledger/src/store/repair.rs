@@ -12,11 +12,11 @@ use std::sync::Arc;
 use printsy_consensus::{Genesis, Hash};
 
 use super::bytes::len_usize;
-use super::checkpoint::Mark;
 use super::disk::Disk;
 use super::error::StoreError;
 use super::headers::{self, HeaderFile};
 use super::lost::{LOST_HEADERS, Lost};
+use super::mark::Mark;
 use super::note::{self, SyncedNote};
 use super::reader::read_commit;
 use super::recovery::{check_header_at, list_bases};

@@ -15,8 +15,7 @@ mod slice;
 
 use super::bytes::Bytes;
 use super::error::StoreError;
-use super::index::{RESERVED_PREFIX, Visit};
-use super::redo::Rows;
+use super::index::{RESERVED_PREFIX, Rows, Visit};
 use merge::{Entries, Merged, RunWriter};
 
 /// The kinds of rows that are packed, by their keys' first byte: `kind | id`, with an id as good as random.

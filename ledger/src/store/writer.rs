@@ -7,18 +7,19 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use printsy_consensus::Hash;
 
 use super::bytes::Bytes;
-use super::checkpoint::{Mark, Pace};
 use super::disk::Disk;
 use super::doubt::Doubt;
 use super::error::StoreError;
 use super::headers::HeaderFile;
-use super::index::{Index, MAX_BATCH_OPERATIONS, RESERVED_PREFIX, Row};
-use super::redo::{self, Redo, Rows};
+use super::index::{Index, MAX_BATCH_OPERATIONS, RESERVED_PREFIX, Row, Rows};
+use super::mark::Mark;
+use super::redo::{self, Redo};
 use super::runs::Runs;
 
 /// The format of the rows around the mark; another one means to rebuild.
@@ -26,6 +27,32 @@ const FORMAT: u32 = 2;
 
 /// A batch ends after so many bytes of keys and values.
 const BATCH_BYTES: usize = 1 << 20;
+
+/// The longest a layer waits to be written: how much of the journal a new start must apply again.
+pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// So many changed keys are written before the interval ends: some tens of megabytes of memory.
+pub const CHECKPOINT_ROWS: usize = 50_000;
+
+/// So many changed keys may wait, in some hundreds of megabytes of memory; who brings more waits for the disk first.
+pub const MAX_LAG_ROWS: usize = 1_000_000;
+
+/// When the checkpoint writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// The longest a layer waits. [`Duration::MAX`]: for ever, until a flush.
+    pub interval: Duration,
+    /// So many changed keys do not wait.
+    pub rows: usize,
+    /// From more than so many on [`super::Checkpoint::keep_near`] waits.
+    pub most: usize,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { interval: CHECKPOINT_INTERVAL, rows: CHECKPOINT_ROWS, most: MAX_LAG_ROWS }
+    }
+}
 
 const MARK_KEY: [u8; 5] = [RESERVED_PREFIX, b'm', b'a', b'r', b'k'];
 const HALF_WRITTEN_KEY: [u8; 5] = [RESERVED_PREFIX, b'h', b'a', b'l', b'f'];

@@ -3,7 +3,7 @@
 use std::vec;
 
 use super::super::error::StoreError;
-use super::super::redo::Rows;
+use super::super::index::Rows;
 use super::{Entry, Get, Id, Run, slice};
 
 /// The entries of a run, ascending, a slice in memory at a time; or a list of such.
