@@ -92,7 +92,7 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
         _ => io_error("read", path)(error),
     })?;
     if !metadata.is_file() {
-        return Err(not_a_key(path, "it is not a file"));
+        return Err(KeyError::not_a_key(path, "it is not a file"));
     }
     let file = File::open(path).map_err(io_error("read", path))?;
     let mode = file.metadata().map_err(io_error("read", path))?.permissions().mode() & 0o7777;
@@ -101,15 +101,13 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     }
     let mut text = Zeroizing::new(String::with_capacity(8 * 1024));
     match file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(not_a_key(path, "it is not text")),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(KeyError::not_a_key(path, "it is not text"))
+        }
         Err(error) => Err(io_error("read", path)(error)),
         Ok(length) if u64::try_from(length).is_ok_and(|length| length > MAX_FILE_BYTES) => {
-            Err(not_a_key(path, "it is too long"))
+            Err(KeyError::not_a_key(path, "it is too long"))
         }
         Ok(_) => Ok(text),
     }
-}
-
-pub(crate) fn not_a_key(path: &Path, why: &'static str) -> KeyError {
-    KeyError::NotAKey { path: path.to_owned(), why }
 }

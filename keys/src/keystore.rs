@@ -18,7 +18,6 @@ use printsy_consensus::{PublicKey, SecretKey};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::key_file::not_a_key;
 use crate::seal::{Cost, SALT_BYTES, SealError, Sealed, TAG_BYTES};
 use crate::words::{KeyPath, Words};
 use crate::{KeyError, check_name};
@@ -237,7 +236,7 @@ impl Keystore {
     /// # Errors
     /// [`KeyError::NotAKey`], [`KeyError::Version`], [`KeyError::TooCostly`].
     pub(crate) fn from_json(path: &Path, text: &str) -> Result<Self, KeyError> {
-        let refused = |why| not_a_key(path, why);
+        let refused = |why| KeyError::not_a_key(path, why);
         let head: Head =
             serde_json::from_str(text).map_err(|_| refused("it is not the JSON of a key file"))?;
         if head.format != FORMAT {
@@ -295,7 +294,7 @@ fn failed(name: &str, error: SealError) -> KeyError {
 }
 
 fn read_sealed(path: &Path, kdf: &KdfPart, cipher: &CipherPart) -> Result<Sealed, KeyError> {
-    let refused = |why| not_a_key(path, why);
+    let refused = |why| KeyError::not_a_key(path, why);
     if kdf.name != KDF || cipher.name != CIPHER {
         return Err(refused("its kdf or cipher is one that this program does not know"));
     }

@@ -20,7 +20,7 @@ mod source;
 mod words;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use printsy_consensus::SecretKey;
 use rand::TryRng;
@@ -167,6 +167,12 @@ pub enum KeyError {
     /// The system has no randomness.
     #[error("the system gave no random bytes for a new key: {0}")]
     Random(String),
+}
+
+impl KeyError {
+    pub(crate) fn not_a_key(path: &Path, why: &'static str) -> Self {
+        Self::NotAKey { path: path.to_owned(), why }
+    }
 }
 
 /// Makes a new secret key from the system's randomness.

@@ -16,7 +16,6 @@ use printsy_consensus::{PublicKey, SecretKey};
 use zeroize::Zeroizing;
 
 use crate::KeyError;
-use crate::key_file::not_a_key;
 
 /// The version of the plain form.
 const VERSION: u32 = 1;
@@ -40,25 +39,27 @@ pub(crate) fn render(key: &SecretKey) -> Zeroizing<String> {
 pub(crate) fn parse(path: &Path, text: &str) -> Result<SecretKey, KeyError> {
     let mut lines = text.lines();
     let version = lines.next().and_then(|line| line.strip_prefix(MAGIC));
-    let version = version.ok_or_else(|| not_a_key(path, "its first line is not `printsy key 1`"))?;
-    let version = version.parse().map_err(|_| not_a_key(path, "its version is not a number"))?;
+    let version =
+        version.ok_or_else(|| KeyError::not_a_key(path, "its first line is not `printsy key 1`"))?;
+    let version = version.parse().map_err(|_| KeyError::not_a_key(path, "its version is not a number"))?;
     if version != VERSION {
         return Err(KeyError::Version { path: path.to_owned(), got: version, known: VERSION });
     }
     let address = lines.next().and_then(|line| line.strip_prefix("address "));
     let address = address.and_then(|text| text.parse::<PublicKey>().ok());
-    let address = address.ok_or_else(|| not_a_key(path, "its second line is not an address"))?;
+    let address = address.ok_or_else(|| KeyError::not_a_key(path, "its second line is not an address"))?;
     let digits = lines.next().and_then(|line| line.strip_prefix("secret "));
-    let digits = digits.ok_or_else(|| not_a_key(path, "its third line is not a secret"))?;
+    let digits = digits.ok_or_else(|| KeyError::not_a_key(path, "its third line is not a secret"))?;
     if lines.next().is_some() {
-        return Err(not_a_key(path, "it has more than three lines"));
+        return Err(KeyError::not_a_key(path, "it has more than three lines"));
     }
     let mut secret = Zeroizing::new([0; 32]);
     hex::decode_to_slice(digits, &mut *secret)
-        .map_err(|_| not_a_key(path, "its secret is not 64 hex digits"))?;
-    let key = SecretKey::from_bytes(&secret).map_err(|_| not_a_key(path, "its secret is not a valid key"))?;
+        .map_err(|_| KeyError::not_a_key(path, "its secret is not 64 hex digits"))?;
+    let key = SecretKey::from_bytes(&secret)
+        .map_err(|_| KeyError::not_a_key(path, "its secret is not a valid key"))?;
     if key.public_key() != address {
-        return Err(not_a_key(path, "its address is not its secret's: the file is damaged"));
+        return Err(KeyError::not_a_key(path, "its address is not its secret's: the file is damaged"));
     }
     Ok(key)
 }

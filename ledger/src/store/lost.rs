@@ -10,10 +10,10 @@
 
 use printsy_consensus::Hash;
 
+use super::aside::aside;
 use super::bytes::{Bytes, len_usize};
 use super::disk::Disk;
 use super::error::StoreError;
-use super::salvage::aside;
 
 /// The file's name.
 const FILE: &str = "journal/lost";

@@ -9,6 +9,7 @@
 //! committed moves ⊇ acknowledged moves ⊇ moves in the checkpoint's mark; headers on disk ⊇ headers up to
 //! the mark. The journal never shrinks below its noted synced length without saying so.
 
+mod aside;
 mod bytes;
 mod checkpoint;
 mod disk;

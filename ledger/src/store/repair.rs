@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use printsy_consensus::{Genesis, Hash};
 
+use super::aside::{aside, aside_name};
 use super::bytes::len_usize;
 use super::disk::Disk;
 use super::error::StoreError;
@@ -20,7 +21,7 @@ use super::mark::Mark;
 use super::note::{self, SyncedNote};
 use super::reader::read_commit;
 use super::recovery::{check_header_at, list_bases};
-use super::salvage::{Salvage, aside, aside_name};
+use super::salvage::Salvage;
 use super::segment::{FOLDER, Segments, file_name};
 
 /// Where the sound beginning of a segment is written before it takes its place.

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use printsy_consensus::{CheckedBlock, Genesis, Hash, SignedHeader, VERSION};
 
+use super::aside::aside;
 use super::bytes::{Bytes, len_usize, len64};
 use super::disk::Disk;
 use super::error::StoreError;
 use super::frame::{HEAD_LEN, Head, Kind, MovePayload};
 use super::headers::HeaderFile;
 use super::lost::{LOST_HEADERS, Lost};
-use super::segment::{FOLDER, parse_name};
 
 /// How much of a file is searched at once.
 const WINDOW_BYTES: u64 = 16 << 20;
@@ -25,9 +25,6 @@ const PATTERN_LEN: usize = HEAD_LEN + 4 + 4;
 const BLOCK_OFFSET: usize = HEAD_LEN + 4;
 /// How many places are remembered of one block: more are copies of copies.
 const MAX_PLACES: usize = 4;
-
-/// What files set aside are called, before the base of the segment and a number.
-const ASIDE: &str = "damaged-";
 
 /// A block's bytes in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,27 +333,5 @@ impl Salvage {
             }
         }
         Ok(())
-    }
-}
-
-/// The files set aside, with the bases of the segments they were.
-pub(super) fn aside(disk: &dyn Disk) -> Result<Vec<(String, u64)>, StoreError> {
-    let names = disk.list(FOLDER).map_err(|error| StoreError::io("list", FOLDER, error))?;
-    let base = |name: &String| {
-        let (base, _) = name.strip_prefix(ASIDE)?.split_once('-')?;
-        parse_name(&format!("{base}.seg"))
-    };
-    Ok(names.iter().filter_map(|name| Some((format!("{FOLDER}/{name}"), base(name)?))).collect())
-}
-
-/// The name under which the segment with this base is set aside: one that is not taken.
-pub(super) fn aside_name(disk: &dyn Disk, base: u64) -> Result<String, StoreError> {
-    let mut number = 0u64;
-    loop {
-        let name = format!("{FOLDER}/{ASIDE}{base:020}-{number}");
-        match disk.len(&name).map_err(|error| StoreError::io("read", &name, error))? {
-            None => return Ok(name),
-            Some(_) => number += 1,
-        }
     }
 }
