@@ -138,8 +138,6 @@ impl Writer {
             }
             Err(error) => {
                 queue.failed = Some(error.clone());
-                drop(queue);
-                self.doubt(&error);
                 Err(error)
             }
         }
@@ -154,14 +152,15 @@ impl Writer {
         mark: Mark,
     ) -> Result<Runs, StoreError> {
         self.headers.sync()?;
-        let (changed, runs) = runs.with(rows, &|key| self.index.get(key))?;
+        let merged = runs.with(rows, &|key| self.index.get(key));
+        let (changed, runs) = merged.inspect_err(|error| self.doubt(error))?;
         let redo = Redo { base, mark, rows: Cow::Borrowed(rows), runs: changed };
         redo.write(self.disk.as_ref(), &self.genesis)?;
         self.apply(&redo)?;
         Ok(runs)
     }
 
-    /// Notes a damaged index, so that the next start makes it again.
+    /// Notes that a run is damaged: the next start would find the index whole, and this again at its first write.
     fn doubt(&self, error: &StoreError) {
         let StoreError::Index(why) = error else { return };
         if let Err(error) = Doubt::note(self.disk.as_ref(), why) {

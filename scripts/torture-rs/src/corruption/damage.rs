@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::datadir::segments;
 use super::kind::Kind;
 use crate::files::files_in;
 use crate::support::Random;
@@ -20,6 +21,19 @@ pub struct Damage {
     pub kind: Kind,
     /// In a sentence: the file, and how.
     pub what: String,
+}
+
+/// Flips a bit in the oldest segment of the journal: blocks that a start does not read.
+///
+/// # Errors
+/// The system's.
+pub fn damage_unread(random: &mut Random, datadir: &Path) -> Result<Damage> {
+    let path = segments(datadir)?.into_iter().next().context("a segment")?;
+    let mut bytes = fs::read(&path)?;
+    let at = random.index(bytes.len());
+    bytes[at] ^= 1 << random.below(8);
+    fs::write(&path, bytes)?;
+    Ok(Damage { kind: Kind::Segment, what: format!("{} flipped at {at}", path.display()) })
 }
 
 /// Damages one file: every kind that is there is as likely, and of a kind every file.

@@ -110,7 +110,11 @@ fn segment_of(datadir: &Path, position: u64) -> Result<(String, u64)> {
     found.context("a segment before every position")
 }
 
-fn segments(datadir: &Path) -> Result<Vec<std::path::PathBuf>> {
+/// The segments of a journal, the oldest first.
+///
+/// # Errors
+/// The system's.
+pub fn segments(datadir: &Path) -> Result<Vec<std::path::PathBuf>> {
     let files = files_in(&datadir.join("journal"))?;
     Ok(files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "seg")).collect())
 }
@@ -153,13 +157,20 @@ fn leave_torn_tail(random: &mut Random, datadir: &Path) -> Result<()> {
     Ok(OpenOptions::new().append(true).open(last)?.write_all(&tail)?)
 }
 
-/// Some more blocks, which the checkpoint has not: it is cut off while it is written. Some orders wait.
+/// So many more blocks that a start reads none of those before; then some that the checkpoint has not: it is cut off while
+/// it is written. Some orders wait.
 fn play_on(genesis: &Arc<Genesis>, random: &mut Random, datadir: &Path) -> Result<()> {
     let open = |fuse| -> Result<Ledger> {
         let index: Arc<dyn Index> = Arc::new(FusedIndex::new(SledIndex::open(datadir.join("index"))?, fuse));
         Ok(Ledger::open(genesis.clone(), Arc::new(FileDisk::open(datadir)?), index)?.0)
     };
-    open(Fuse::never())?.close()?;
+    let mut ledger = open(Fuse::never())?;
+    // A start reads the blocks whose orders may still be repeated; damage to older ones lies unread.
+    for _ in 0..genesis.params().max_validity {
+        extend(genesis, &mut ledger)?;
+    }
+    ledger.close()?;
+    drop(ledger);
     let mut ledger = open(Fuse::after(random.below(CHANGES_OF_A_CHECKPOINT)))?;
     for _ in 0..BLOCKS_AFTER {
         admit_some(genesis, &mut ledger)?;

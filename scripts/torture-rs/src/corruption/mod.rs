@@ -26,7 +26,7 @@ use printsy_rpc::chain::Chain;
 use printsy_scenarios::folder::Folder;
 use tokio::time::{Instant, sleep};
 
-use self::damage::{Damage, damage};
+use self::damage::{Damage, damage, damage_unread};
 use self::kind::Kind;
 use self::running::{Running, audit};
 use crate::files::copy_folder;
@@ -43,6 +43,8 @@ const LOOPBACK: &str = "/ip4/127.0.0.1/tcp/0";
 const DAMAGES_A_DATADIR: u64 = 250;
 /// Of so many damages, one is done in the midst of a repair.
 const MIDWAY_ONE_IN: u64 = 6;
+/// Of so many damages, one is done where no start reads.
+const UNREAD_ONE_IN: u64 = 20;
 /// Of so many refused damages to the journal, one is repaired with a peer's help.
 const REFETCH_ONE_IN: u64 = 2;
 /// The exit code of an audit that found something.
@@ -139,9 +141,11 @@ impl Campaign<'_> {
                 whole = Some(self.make_datadirs(number).await.context("making the datadirs")?);
             }
             let whole = whole.as_ref().context("the datadirs were made")?;
-            let is_midway = self.random.chance(MIDWAY_ONE_IN);
+            let is_unread = number % UNREAD_ONE_IN == UNREAD_ONE_IN - 1;
+            let is_midway = !is_unread && self.random.chance(MIDWAY_ONE_IN);
             self.copy(if is_midway { MIDWAY } else { WHOLE }, COPY)?;
-            let done = damage(&mut self.random, &self.folder.datadir(COPY))?;
+            let spoil = if is_unread { damage_unread } else { damage };
+            let done = spoil(&mut self.random, &self.folder.datadir(COPY))?;
             let outcome = match is_midway {
                 true => self.with_peer(whole, &done).await.context("in the midst of a repair"),
                 false => self.alone(whole, &done).await,
