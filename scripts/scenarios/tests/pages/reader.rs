@@ -37,13 +37,14 @@ const STAYING: [&str; 3] =
 
 /// The reader.
 pub struct Reader {
-    home: TempDir,
     /// The ports of the page, and those that stand for them.
     ports: BTreeMap<u16, u16>,
     /// Words of the page that stand for others, such as `ADDRESS`.
     words: Vec<(String, String)>,
     /// What was started and stays.
     pub staying: Vec<Program>,
+    /// The last to go: what stays writes into it until it ends.
+    home: TempDir,
 }
 
 /// What a command came to.
