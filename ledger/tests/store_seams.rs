@@ -146,6 +146,12 @@ proptest! {
             for prefix in [&[][..], &[0], &[1, 2], &[0xff], &[0xff, 0xff]] {
                 let rows = rows_of(&memory, prefix);
                 prop_assert_eq!(rows_of(&sled, prefix), rows.clone());
+                for (from, end) in [(&[][..], &[0xff, 0xff, 0xff][..]), (&[1], &[1, 2, 1]), (&[1, 2], &[1, 2]), (&[2], &[0xff, 1])] {
+                    let below = |row: &(Vec<u8>, Vec<u8>)| (from..end).contains(&row.0.as_slice());
+                    let last = rows_of(&memory, &[]).into_iter().rfind(below);
+                    prop_assert_eq!(sled.last_below(from, end).unwrap(), last.clone());
+                    prop_assert_eq!(memory.last_below(from, end).unwrap(), last);
+                }
                 for (from, limit) in [(&[][..], 3), (&[1], 1), (&[1, 2, 0], 100), (&[0xff, 1], 2), (&[2], 0)] {
                     let page = rows.iter().filter(|(key, _)| key.as_slice() >= from).take(limit);
                     let page: Vec<_> = page.cloned().collect();

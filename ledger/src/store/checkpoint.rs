@@ -20,7 +20,7 @@ use super::headers::HeaderFile;
 use super::index::{Index, KeyValue, RESERVED_PREFIX, Row, Rows, Visit};
 use super::mark::Mark;
 use super::recovery::check_network;
-use super::runs::{self, Runs};
+use super::runs::{self, Direct, Runs};
 use super::writer::{Pace, Queue, Writer, read_mark};
 
 /// What one commit changes.
@@ -70,7 +70,7 @@ impl Checkpoint {
         let writer = Arc::new(Writer { disk, index, genesis, headers, queue, wake, turn });
         check_network(writer.disk.as_ref(), &genesis)?;
         let mark = writer.heal()?;
-        let runs = Arc::new(Runs::read(&|key| writer.index.get(key))?);
+        let runs = Arc::new(Runs::read(&Direct(writer.index.as_ref()))?);
         let queue = Queue { written_mark: mark, last_mark: mark, runs, ..Queue::default() };
         *writer.queue.lock() = queue;
         let for_thread = Arc::clone(&writer);
@@ -121,7 +121,7 @@ impl Checkpoint {
             if !runs::is_packed(key) {
                 return self.writer.index.get(key);
             }
-            let found = runs.get(key, &|key| self.writer.index.get(key));
+            let found = runs.get(key, &Direct(self.writer.index.as_ref()));
             // The slices of these runs are there until a write after the one that ends their time.
             if Arc::ptr_eq(&runs, &self.writer.queue.lock().runs) {
                 return found;
@@ -224,14 +224,12 @@ impl Checkpoint {
     }
 }
 
-/// The rows whose keys begin with a prefix, from the key `from` on, but for packed ones.
+/// The rows whose keys begin with a prefix, from the key `from` on, but for packed ones and the checkpoint's own.
 pub(super) fn of_prefix(rows: &Rows, prefix: &[u8], from: &[u8]) -> Rows {
     let from = rows.range::<[u8], _>((Bound::Included(prefix.max(from)), Bound::Unbounded));
     let of_prefix = from.take_while(|(key, _)| key.starts_with(prefix));
-    of_prefix
-        .filter(|(key, _)| !runs::is_packed(key))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
+    let is_plain = |key: &[u8]| !runs::is_packed(key) && key.first() != Some(&RESERVED_PREFIX);
+    of_prefix.filter(|(key, _)| is_plain(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 /// Scans an index with rows laid over it; the checkpoint's own keys are left out.

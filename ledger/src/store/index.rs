@@ -55,6 +55,12 @@ pub trait Index: Send + Sync + std::fmt::Debug {
         Ok(rows)
     }
 
+    /// The row with the greatest key from `from` on and below `end`.
+    ///
+    /// # Errors
+    /// [`StoreError::Index`], or the disk's.
+    fn last_below(&self, from: &[u8], end: &[u8]) -> Result<Option<KeyValue>, StoreError>;
+
     /// All these rows at once, or none.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! a start would mend by itself is shown as it would be then, and damage is told, each place of it, not only the
 //! first. What rows and blocks mean is not known here.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use printsy_consensus::Hash;
@@ -12,11 +13,11 @@ use printsy_consensus::Hash;
 use super::checkpoint::{of_prefix, scan_over};
 use super::disk::Disk;
 use super::error::StoreError;
-use super::index::{Index, Rows, Visit};
+use super::index::{Index, KeyValue, Rows, Visit};
 use super::mark::Mark;
 use super::reader::{JournalReader, StoredMove, read_commit};
 use super::recovery::check_header_at;
-use super::runs::{Runs, is_packed};
+use super::runs::{Look, Runs, is_packed};
 use super::writer::{Found, find};
 
 /// What holding every frame against its checksum comes upon.
@@ -92,7 +93,7 @@ impl IndexView {
             Found::Nothing => (None, Rows::new()),
         };
         let mut view = Self { index, redo, mark, runs: Runs::default() };
-        view.runs = Runs::read(&|key| view.row(key))?;
+        view.runs = Runs::read(&view)?;
         Ok(view)
     }
 
@@ -107,11 +108,7 @@ impl IndexView {
     /// # Errors
     /// [`StoreError::Index`], or the disk's.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        if is_packed(key) { self.runs.get(key, &|key| self.row(key)) } else { self.row(key) }
-    }
-
-    fn row(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.redo.get(key).map_or_else(|| self.index.get(key), |value| Ok(value.clone()))
+        if is_packed(key) { self.runs.get(key, self) } else { Look::get(self, key) }
     }
 
     /// Calls `visit` with each key that begins with `prefix` and its value, ascending, packed rows last; the checkpoint's
@@ -121,6 +118,29 @@ impl IndexView {
     /// [`StoreError::Index`], the disk's, or what `visit` answered.
     pub fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         scan_over(self.index.as_ref(), of_prefix(&self.redo, prefix, prefix), prefix, visit)?;
-        self.runs.scan(prefix, &|key| self.row(key), visit)
+        self.runs.scan(prefix, self, visit)
+    }
+}
+
+/// The rows as they are kept: those of the redo file, and those of the index that it does not change.
+impl Look for IndexView {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.redo.get(key).map_or_else(|| self.index.get(key), |value| Ok(value.clone()))
+    }
+
+    fn last_below(&self, from: &[u8], end: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        let mut end = end.to_vec();
+        loop {
+            let written = self.index.last_below(from, &end)?;
+            let bounds = (Bound::Included(from), Bound::Excluded(end.as_slice()));
+            let changed = self.redo.range::<[u8], _>(bounds).next_back();
+            match (written, changed) {
+                (written, None) => return Ok(written),
+                (Some(written), Some((key, _))) if written.0 > *key => return Ok(Some(written)),
+                (_, Some((key, Some(value)))) => return Ok(Some((key.clone(), value.clone()))),
+                // Removed: the next one below.
+                (_, Some((key, None))) => end.clone_from(key),
+            }
+        }
     }
 }

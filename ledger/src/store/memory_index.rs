@@ -5,6 +5,7 @@
 //! the real index writes some of them out before it is told to. It serves tests, simulations, nodes in memory.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use parking_lot::RwLock;
 
@@ -85,8 +86,7 @@ impl Index for MemoryIndex {
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         // A copy, so that `visit` may use the index.
         let images = self.images.read();
-        let from =
-            images.live.range::<[u8], _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
+        let from = images.live.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
         let of_prefix = from.take_while(|(key, _)| key.starts_with(prefix));
         let rows: Vec<_> = of_prefix.map(|(key, value)| (key.clone(), value.clone())).collect();
         drop(images);
@@ -95,9 +95,15 @@ impl Index for MemoryIndex {
 
     fn page(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<KeyValue>, StoreError> {
         let images = self.images.read();
-        let bounds = (std::ops::Bound::Included(prefix.max(from)), std::ops::Bound::Unbounded);
+        let bounds = (Bound::Included(prefix.max(from)), Bound::Unbounded);
         let of_prefix = images.live.range::<[u8], _>(bounds).take_while(|(key, _)| key.starts_with(prefix));
         Ok(of_prefix.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn last_below(&self, from: &[u8], end: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        let images = self.images.read();
+        let mut within = images.live.range::<[u8], _>((Bound::Included(from), Bound::Excluded(end)));
+        Ok(within.next_back().map(|(key, value)| (key.clone(), value.clone())))
     }
 
     fn apply(&self, rows: &[Row]) -> Result<(), StoreError> {

@@ -2,8 +2,9 @@
 //!
 //! The index keeps a table of all its pages in memory, a page for each sixteen rows: with a row for each sale, memory
 //! would grow with sales. So each write of the checkpoint makes one *run* of the packed rows that changed: sorted
-//! by id, cut by the id's first bits into *slices*, a slice a row. A look-up reads one slice of each run, the newest
-//! run first; what was removed is an entry without a value. A new run takes in those before it that are not far
+//! by id, cut into *slices* of so many entries, a slice a row, under the id from which on it holds all there are. A look-up
+//! reads one slice of each run, the newest run first; what was removed is an entry without a value. However ids were
+//! chosen, no slice is larger than another. A new run takes in those before it that are not far
 //! larger than it, so that there are few. One that was taken in is *spent*: its slices stay for one write more, so that
 //! a look-up which began before that write still finds all of it.
 //!
@@ -15,8 +16,9 @@ mod slice;
 
 use super::bytes::Bytes;
 use super::error::StoreError;
-use super::index::{RESERVED_PREFIX, Rows, Visit};
+use super::index::{Index, KeyValue, RESERVED_PREFIX, Rows, Visit};
 use merge::{Entries, Merged, RunWriter};
+use slice::Slice;
 
 /// The kinds of rows that are packed, by their keys' first byte: `kind | id`, with an id as good as random.
 pub(crate) const PACKED_KINDS: [u8; 2] = *b"BT";
@@ -30,12 +32,12 @@ pub(super) const MAX_VALUE_BYTES: usize = 255;
 /// A run takes none in that would make it larger: what one write holds in memory is some tens of megabytes.
 const MAX_RUN_ENTRIES: u64 = 1 << 20;
 
-/// A run is cut into slices of at most so many entries, on average.
-const SLICE_ENTRIES: u64 = 64;
+/// A run is cut into slices of so many entries.
+const SLICE_ENTRIES: usize = 64;
 
 /// Where the list of the runs is.
 const LIST_KEY: [u8; 5] = [RESERVED_PREFIX, b'l', b'i', b's', b't'];
-/// What the keys of slices begin with; the run's number and the slice's follow.
+/// What the keys of slices begin with; the run's number and the slice's first id follow.
 const SLICE_PREFIX: [u8; 2] = [RESERVED_PREFIX, 0];
 
 /// The name of a packed row within its kind.
@@ -44,8 +46,30 @@ type Id = [u8; ID_LEN];
 /// An id and its value; without one, the row is removed.
 type Entry = (Id, Option<Vec<u8>>);
 
-/// Reads a row of the index.
-pub(super) type Get<'a> = dyn Fn(&[u8]) -> Result<Option<Vec<u8>>, StoreError> + 'a;
+/// The least id: the first slice of a run is under it, whatever it holds.
+const FIRST_ID: Id = [0; ID_LEN];
+
+/// What look-ups need of an index.
+pub(super) trait Look {
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// The row with the greatest key from `from` on and below `end`.
+    fn last_below(&self, from: &[u8], end: &[u8]) -> Result<Option<KeyValue>, StoreError>;
+}
+
+/// An index as it is.
+pub(super) struct Direct<'a>(pub(super) &'a dyn Index);
+
+impl Look for Direct<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(key)
+    }
+
+    fn last_below(&self, from: &[u8], end: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        self.0.last_below(from, end)
+    }
+}
 
 /// Whether the row of this key is packed.
 pub(super) fn is_packed(key: &[u8]) -> bool {
@@ -68,8 +92,6 @@ struct Run {
     number: u64,
     /// What its rows are of.
     kind: u8,
-    /// There are `2^bits` slices.
-    bits: u8,
     /// How many entries it has, those without a value too.
     entries: u64,
 }
@@ -86,41 +108,51 @@ pub(super) struct Runs {
 }
 
 impl Run {
-    const LEN: usize = 8 + 1 + 1 + 8;
+    const LEN: usize = 8 + 1 + 8;
 
-    /// The slice that holds this id: its first bits.
-    fn slice_of(&self, id: &Id) -> u32 {
-        let first = u32::from_be_bytes([id[0], id[1], id[2], id[3]]);
-        first.checked_shr(u32::BITS - u32::from(self.bits)).unwrap_or(0)
+    /// What the keys of all its slices begin with.
+    fn prefix(&self) -> Vec<u8> {
+        [&SLICE_PREFIX[..], &self.number.to_be_bytes()].concat()
     }
 
-    fn slices(&self) -> u32 {
-        1 << self.bits
+    fn slice_key(&self, first: &Id) -> Vec<u8> {
+        [&self.prefix()[..], first].concat()
     }
 
-    fn slice_key(&self, slice: u32) -> Vec<u8> {
-        [&SLICE_PREFIX[..], &self.number.to_be_bytes(), &slice.to_be_bytes()].concat()
+    /// The slice that has this first id.
+    fn slice(&self, first: &Id, look: &dyn Look) -> Result<Slice, StoreError> {
+        let row = look.get(&self.slice_key(first))?.ok_or_else(|| self.damage("lacks a slice"))?;
+        Slice::decode(*first, &row).map_err(|what| self.damage(what))
     }
 
-    /// The bytes of a slice: each slice of a run is there, also one without entries.
-    fn slice(&self, slice: u32, get: &Get<'_>) -> Result<Vec<u8>, StoreError> {
-        get(&self.slice_key(slice))?.ok_or_else(|| self.damage(slice, "is missing"))
+    /// What it says of an id: nothing, that it is removed, or its value.
+    fn find(&self, id: &Id, look: &dyn Look) -> Result<Option<Option<Vec<u8>>>, StoreError> {
+        let mut end = self.slice_key(id);
+        end.push(0);
+        let row = look.last_below(&self.slice_key(&FIRST_ID), &end)?;
+        let (key, row) = row.ok_or_else(|| self.damage("lacks its first slice"))?;
+        let first = key.last_chunk().ok_or_else(|| self.damage("has a slice under a short key"))?;
+        let slice = Slice::decode(*first, &row).map_err(|what| self.damage(what))?;
+        if slice.next.is_some_and(|next| next <= *id) {
+            return Err(self.damage("lacks a slice"));
+        }
+        let found = slice.entries.into_iter().find(|(other, _)| other == id);
+        Ok(found.map(|(_, value)| value))
     }
 
-    fn damage(&self, slice: u32, what: &str) -> StoreError {
-        StoreError::Index(format!("slice {slice} of run {} {what}", self.number))
+    fn damage(&self, what: &str) -> StoreError {
+        StoreError::Index(format!("run {} {what}", self.number))
     }
 
     fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.number.to_le_bytes());
-        out.extend_from_slice(&[self.kind, self.bits]);
+        out.push(self.kind);
         out.extend_from_slice(&self.entries.to_le_bytes());
     }
 
     fn read(bytes: &mut Bytes<'_>) -> Option<Self> {
-        let (number, kind, bits) = (bytes.u64()?, bytes.u8()?, bytes.u8()?);
-        let is_sound = PACKED_KINDS.contains(&kind) && u32::from(bits) < u32::BITS;
-        Some(Self { number, kind, bits, entries: bytes.u64()? }).filter(|_| is_sound)
+        let (number, kind, entries) = (bytes.u64()?, bytes.u8()?, bytes.u64()?);
+        PACKED_KINDS.contains(&kind).then_some(Self { number, kind, entries })
     }
 }
 
@@ -129,8 +161,8 @@ impl Runs {
     ///
     /// # Errors
     /// [`StoreError::Index`], or the disk's.
-    pub(super) fn read(get: &Get<'_>) -> Result<Self, StoreError> {
-        let Some(row) = get(&LIST_KEY)? else { return Ok(Self::default()) };
+    pub(super) fn read(look: &dyn Look) -> Result<Self, StoreError> {
+        let Some(row) = look.get(&LIST_KEY)? else { return Ok(Self::default()) };
         Self::from_bytes(&row).ok_or_else(|| StoreError::Index("the list of runs is damaged".to_owned()))
     }
 
@@ -138,12 +170,10 @@ impl Runs {
     ///
     /// # Errors
     /// [`StoreError::Index`], or the disk's.
-    pub(super) fn get(&self, key: &[u8], get: &Get<'_>) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) fn get(&self, key: &[u8], look: &dyn Look) -> Result<Option<Vec<u8>>, StoreError> {
         let Some((kind, id)) = split(key) else { return Ok(None) };
         for run in self.of_kind(kind).rev() {
-            let slice = run.slice_of(&id);
-            let found = slice::find(&run.slice(slice, get)?, &id);
-            if let Some(value) = found.map_err(|what| run.damage(slice, what))? {
+            if let Some(value) = run.find(&id, look)? {
                 return Ok(value);
             }
         }
@@ -155,9 +185,14 @@ impl Runs {
     ///
     /// # Errors
     /// [`StoreError::Index`], the disk's, or what `visit` answered.
-    pub(super) fn scan(&self, prefix: &[u8], get: &Get<'_>, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+    pub(super) fn scan(
+        &self,
+        prefix: &[u8],
+        look: &dyn Look,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
         for kind in PACKED_KINDS.into_iter().filter(|kind| [*kind].starts_with(prefix)) {
-            let newest_first = self.of_kind(kind).rev().map(|run| Entries::of(*run, get)).collect();
+            let newest_first = self.of_kind(kind).rev().map(|run| Entries::of(*run, look)).collect();
             for entry in Merged::new(newest_first) {
                 if let (id, Some(value)) = entry? {
                     visit(&joined(kind, &id), &value)?;
@@ -172,17 +207,20 @@ impl Runs {
     ///
     /// # Errors
     /// [`StoreError::Index`], or the disk's.
-    pub(super) fn with(&self, changes: &Rows, get: &Get<'_>) -> Result<(Rows, Self), StoreError> {
+    pub(super) fn with(&self, changes: &Rows, index: &dyn Index) -> Result<(Rows, Self), StoreError> {
         let (mut rows, mut runs) = (Rows::new(), self.clone());
         for run in std::mem::take(&mut runs.spent) {
-            rows.extend((0..run.slices()).map(|slice| (run.slice_key(slice), None)));
+            index.scan(&run.prefix(), &mut |key, _| {
+                rows.insert(key.to_vec(), None);
+                Ok(())
+            })?;
         }
         for kind in PACKED_KINDS {
             let of_kind = changes.range(vec![kind]..vec![kind + 1]);
             let entries: Vec<Entry> =
                 of_kind.filter_map(|(key, value)| Some((split(key)?.1, value.clone()))).collect();
             if !entries.is_empty() {
-                runs.add(kind, entries, get, &mut rows)?;
+                runs.add(kind, entries, &Direct(index), &mut rows)?;
             }
         }
         if runs != *self {
@@ -196,7 +234,7 @@ impl Runs {
         &mut self,
         kind: u8,
         changed: Vec<Entry>,
-        get: &Get<'_>,
+        look: &dyn Look,
         rows: &mut Rows,
     ) -> Result<(), StoreError> {
         let mut entries = u64::try_from(changed.len()).expect("entries fit in memory");
@@ -213,13 +251,12 @@ impl Runs {
         let keep_removed = self.of_kind(kind).count() > taken.len();
         self.live.retain(|run| !taken.contains(run));
         let mut sources = vec![Entries::from(changed)];
-        sources.extend(taken.iter().map(|run| Entries::of(*run, get)));
-        let mut writer =
-            RunWriter::new(Run { number: self.next, kind, bits: bits_for(entries), entries: 0 }, rows);
+        sources.extend(taken.iter().map(|run| Entries::of(*run, look)));
+        let mut writer = RunWriter::new(Run { number: self.next, kind, entries: 0 }, rows);
         for entry in Merged::new(sources) {
             let (id, value) = entry?;
             if keep_removed || value.is_some() {
-                writer.push(&id, value.as_deref());
+                writer.push(id, value);
             }
         }
         self.live.push(writer.finish());
@@ -252,12 +289,6 @@ impl Runs {
         cursor.end()?;
         Some(Self { live, spent, next })
     }
-}
-
-/// How many bits cut so many entries into slices.
-fn bits_for(entries: u64) -> u8 {
-    let slices = entries.div_ceil(SLICE_ENTRIES).max(1).next_power_of_two();
-    u8::try_from(slices.ilog2()).expect("a logarithm of 64 bits").min(24)
 }
 
 fn split(key: &[u8]) -> Option<(u8, Id)> {

@@ -120,6 +120,11 @@ impl Index for SledIndex {
         Ok(page)
     }
 
+    fn last_below(&self, from: &[u8], end: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        let row = guarded(|| self.db.range(from..end).next_back().transpose())?;
+        Ok(row.map(|(key, value)| (key.to_vec(), value.to_vec())))
+    }
+
     fn apply(&self, rows: &[Row]) -> Result<(), StoreError> {
         assert_batch_fits(rows);
         let mut batch = sled::Batch::default();

@@ -152,7 +152,7 @@ impl Writer {
         mark: Mark,
     ) -> Result<Runs, StoreError> {
         self.headers.sync()?;
-        let merged = runs.with(rows, &|key| self.index.get(key));
+        let merged = runs.with(rows, self.index.as_ref());
         let (changed, runs) = merged.inspect_err(|error| self.doubt(error))?;
         let redo = Redo { base, mark, rows: Cow::Borrowed(rows), runs: changed };
         redo.write(self.disk.as_ref(), &self.genesis)?;

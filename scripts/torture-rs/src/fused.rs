@@ -1,7 +1,7 @@
 //! The real index behind a fuse: it stops taking changes at the moment of the power cut, as its disk does, and leaves
 //! what was written until then.
 
-use printsy_ledger::store::{Fuse, Index, Row, SledIndex, StoreError, Visit};
+use printsy_ledger::store::{Fuse, Index, KeyValue, Row, SledIndex, StoreError, Visit};
 
 /// The real index, behind a fuse.
 #[derive(Debug)]
@@ -29,6 +29,10 @@ impl Index for FusedIndex {
 
     fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         self.index.scan(prefix, visit)
+    }
+
+    fn last_below(&self, from: &[u8], end: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        self.index.last_below(from, end)
     }
 
     fn apply(&self, rows: &[Row]) -> Result<(), StoreError> {

@@ -4,34 +4,31 @@ use std::vec;
 
 use super::super::error::StoreError;
 use super::super::index::Rows;
-use super::{Entry, Get, Id, Run, slice};
+use super::slice::Slice;
+use super::{Entry, FIRST_ID, Id, Look, Run, SLICE_ENTRIES};
 
 /// The entries of a run, ascending, a slice in memory at a time; or a list of such.
 pub(super) struct Entries<'a> {
     /// Entries at hand.
     at_hand: vec::IntoIter<Entry>,
-    /// The run, and its slices that are still to be read.
-    rest: Option<(Run, std::ops::Range<u32>, &'a Get<'a>)>,
+    /// Where it goes on: the run, and the first id of the slice to read.
+    rest: Option<(Run, Id, &'a dyn Look)>,
 }
 
 impl<'a> Entries<'a> {
     /// Those of a run.
-    pub(super) fn of(run: Run, get: &'a Get<'a>) -> Self {
-        Self { at_hand: Vec::new().into_iter(), rest: Some((run, 0..run.slices(), get)) }
+    pub(super) fn of(run: Run, look: &'a dyn Look) -> Self {
+        Self { at_hand: Vec::new().into_iter(), rest: Some((run, FIRST_ID, look)) }
     }
 
     fn read_on(&mut self) -> Option<Result<Entry, StoreError>> {
-        let (run, slices, get) = self.rest.as_mut()?;
-        for at in slices {
-            let entries = run.slice(at, get).and_then(|bytes| {
-                let entries = slice::entries(&bytes).map_err(|what| run.damage(at, what))?;
-                let is_in_place = entries.iter().all(|(id, _)| run.slice_of(id) == at);
-                if is_in_place { Ok(entries) } else { Err(run.damage(at, "has ids of another")) }
-            });
-            match entries {
-                Ok(entries) => self.at_hand = entries.into_iter(),
+        while let Some((run, first, look)) = self.rest.take() {
+            let slice = match run.slice(&first, look) {
+                Ok(slice) => slice,
                 Err(error) => return Some(Err(error)),
-            }
+            };
+            self.rest = slice.next.map(|next| (run, next, look));
+            self.at_hand = slice.entries.into_iter();
             if let Some(entry) = self.at_hand.next() {
                 return Some(Ok(entry));
             }
@@ -94,36 +91,35 @@ impl Iterator for Merged<'_> {
 pub(super) struct RunWriter<'a> {
     run: Run,
     rows: &'a mut Rows,
-    /// The slice that is being filled.
-    at: u32,
-    bytes: Vec<u8>,
+    /// The first id of the slice that is being filled.
+    first: Id,
+    entries: Vec<Entry>,
 }
 
 impl<'a> RunWriter<'a> {
     /// Writes this run, which is still empty.
     pub(super) fn new(run: Run, rows: &'a mut Rows) -> Self {
-        Self { run, rows, at: 0, bytes: Vec::new() }
+        Self { run, rows, first: FIRST_ID, entries: Vec::new() }
     }
 
     /// Writes the next entry, ascending.
-    pub(super) fn push(&mut self, id: &Id, value: Option<&[u8]>) {
-        while self.at < self.run.slice_of(id) {
-            self.close();
+    pub(super) fn push(&mut self, id: Id, value: Option<Vec<u8>>) {
+        if self.entries.len() == SLICE_ENTRIES {
+            self.close(Some(id));
         }
-        slice::push(&mut self.bytes, id, value);
+        self.entries.push((id, value));
         self.run.entries += 1;
     }
 
-    /// The run, all of whose slices are written.
+    /// The run, all of which is written.
     pub(super) fn finish(mut self) -> Run {
-        while self.at < self.run.slices() {
-            self.close();
-        }
+        self.close(None);
         self.run
     }
 
-    fn close(&mut self) {
-        self.rows.insert(self.run.slice_key(self.at), Some(std::mem::take(&mut self.bytes)));
-        self.at += 1;
+    fn close(&mut self, next: Option<Id>) {
+        let slice = Slice { next, entries: std::mem::take(&mut self.entries) };
+        self.rows.insert(self.run.slice_key(&self.first), Some(slice.encode()));
+        self.first = next.unwrap_or(FIRST_ID);
     }
 }
