@@ -22,6 +22,9 @@ use crate::miner::{Job, Miner};
 /// Hashes of the baseline between two looks at the clock.
 const BASELINE_CHUNK: u64 = 1024;
 
+/// The pause between two looks whether a search has begun.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -95,7 +98,7 @@ pub fn turns(miner: &Miner, count: usize) -> Vec<Duration> {
                 Instant::now()
             });
             while miner.hashes() == before {
-                thread::sleep(Duration::from_millis(1));
+                thread::sleep(LOOK_EVERY);
             }
             let at = Instant::now();
             cancel.cancel();
@@ -148,6 +151,10 @@ fn on_all_threads(miner: &Miner, measurement: Duration) -> f64 {
     thread::scope(|scope| {
         scope.spawn(|| miner.search(&job, 0, &cancel));
         thread::sleep(measurement);
+        // At least a chunk, as on one thread: a busy machine may have run none yet.
+        while miner.hashes() == before {
+            thread::sleep(LOOK_EVERY);
+        }
         cancel.cancel();
     });
     per_second(miner.hashes() - before, started.elapsed())
