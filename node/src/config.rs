@@ -1,12 +1,14 @@
 //! What a node is told to do: one value for each key, from flag, environment, file or default, in this order.
 //!
 //! [`keys`] is the table of all keys. `layers` gathers what was given, with where it was given; `value` reads it.
-//! This file puts the pieces together: [`Config::resolve`] is pure, [`Config::load`] reads the process's
+//! `args` are the
+//! flags. This file puts the pieces together: [`Config::resolve`] is pure, [`Config::load`] reads the process's
 //! environment and the file first. Nothing here opens a datadir, a key or a genesis: it only says which.
 //!
 //! An error names the key, the place where its value was given (`--flag`, `VARIABLE`, `file:line`) and what is
 //! expected there. A key that nobody knows is an error and names the nearest that there is.
 
+mod args;
 pub mod keys;
 mod layers;
 mod rpc;
@@ -20,11 +22,11 @@ use std::path::{Path, PathBuf};
 
 use printsy_keys::KeySource;
 
+pub use args::RunArgs;
 pub use keys::{DEFAULT_LISTEN, DEFAULT_RPC_LISTEN};
 pub use layers::{Source, Value};
 pub use rpc::RpcConfig;
 
-use crate::cli::RunArgs;
 use crate::dev;
 use crate::logging::LogFormat;
 use crate::{MiningMode, OnConflict};

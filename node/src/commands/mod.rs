@@ -22,8 +22,8 @@ use printsy_consensus::Genesis;
 use printsy_ledger::Ledger;
 use printsy_ledger::store::Missing;
 
-use crate::cli::RunArgs;
 use crate::config::Config;
+use crate::config::RunArgs;
 use crate::datadir::{Datadir, GivenGenesis};
 use crate::exit::Failure;
 use crate::logging;

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::answer;
-use crate::cli::RunArgs;
 use crate::config::Config;
+use crate::config::RunArgs;
 use crate::exit::Failure;
 use crate::tokens::{Tokens, parse_scopes, scope_list};
 

@@ -17,8 +17,8 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::RunArgs;
 use crate::commands;
+use crate::config::RunArgs;
 use crate::config::{Config, GenesisChoice};
 use crate::datadir::{self, GivenGenesis};
 use crate::dev;

@@ -122,7 +122,7 @@ fn host_and_port(address: &str) -> Option<String> {
 mod tests {
     use super::super::Verdict;
     use super::*;
-    use crate::cli::RunArgs;
+    use crate::config::RunArgs;
     use crate::config::{ConfigFile, Environment};
 
     #[test]
