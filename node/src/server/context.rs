@@ -19,7 +19,7 @@ use super::access::{Access, Places};
 use super::admin::Generator;
 use super::errors;
 use super::limits::{
-    LARGE_READS_AT_ONCE, MAX_SUBSCRIPTIONS, MAX_WATCHED_IMAGES_IN_ALL, PROOFS_AT_ONCE,
+    LARGE_READS_AT_ONCE, MAX_SUBSCRIPTIONS, MAX_WATCHED_IMAGES_IN_ALL, PROOFS_AT_ONCE, READS_AT_ONCE,
     SUBSCRIPTIONS_PER_ADDRESS,
 };
 use crate::handle::NodeHandle;
@@ -43,6 +43,8 @@ pub(super) struct Context {
     pub(super) logs: Option<LogControl>,
     /// Places for proofs that are being made.
     pub(super) proofs: Arc<Semaphore>,
+    /// Places for reads.
+    reads: Arc<Semaphore>,
     /// Places for answers that are made from many blocks.
     pub(super) large_reads: Arc<Semaphore>,
     tips: watch::Sender<Hash>,
@@ -72,6 +74,7 @@ impl Context {
             access,
             logs: options.logs.clone(),
             proofs: Arc::new(Semaphore::new(PROOFS_AT_ONCE)),
+            reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             large_reads: Arc::new(Semaphore::new(LARGE_READS_AT_ONCE)),
             tips: watch::Sender::new(tip),
             trouble: Mutex::default(),
@@ -114,16 +117,28 @@ impl Context {
         Some(f64::from(connected) / at.elapsed().as_secs_f64().max(0.001))
     }
 
-    /// Reads what may touch the disk, off the async threads.
+    /// Reads what may touch the disk, off the async threads, once there is a place for it.
     pub(super) async fn read<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&Reader) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, RpcError> {
         let reader = self.node.reader().clone();
-        match tokio::task::spawn_blocking(move || read(&reader)).await {
+        let place = self.reads.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let reading = move || {
+            // A caller that hangs up takes nothing back: what was begun keeps its place until it is done.
+            let _place = place;
+            read(&reader)
+        };
+        match tokio::task::spawn_blocking(reading).await {
             Ok(result) => result.map_err(|error| self.storage(&error)),
             Err(error) => Err(crashed(&error)),
         }
+    }
+
+    /// How many reads may still begin.
+    #[cfg(test)]
+    pub(super) fn reads_left(&self) -> usize {
+        self.reads.available_permits()
     }
 
     /// What a caller is told of this node's trouble; the operator is told once.

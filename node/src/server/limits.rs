@@ -58,6 +58,9 @@ pub(super) const LARGE_ANSWERS_RETRY_MS: u64 = 1_000;
 /// How many answers that read whole blocks are made at once, until they are written down; others wait. Each may hold
 /// 32 MiB of blocks and what is told of them.
 pub(super) const LARGE_READS_AT_ONCE: usize = 8;
+/// How many reads of the chain are under way at once; others wait. A few for each core, and few of the threads that block,
+/// which the network and the disk need as well.
+pub(super) const READS_AT_ONCE: usize = 64;
 /// How long subscriptions may take to say that the server stops.
 pub(super) const FAREWELL_TIME: Duration = Duration::from_secs(1);
 

@@ -24,11 +24,10 @@ use printsy_rpc::mining::{GetBlockTemplate, SubmitBlock};
 use printsy_rpc::openrpc::Discover;
 use printsy_rpc::proof::{GetInclusionProof, GetProof};
 use printsy_rpc::{Method, RpcError, parse_params};
-use serde_json::value::to_raw_value;
-use tokio::sync::OwnedSemaphorePermit;
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::access::Visitor;
-use super::context::Context;
+use super::context::{Context, detached};
 use super::gate::InBatch;
 
 /// Who calls, and how.
@@ -50,7 +49,7 @@ impl Caller {
 }
 
 /// A method this server answers.
-pub(super) trait Serve: Method<Params: Send, Result: Clone + Send + 'static> + 'static {
+pub(super) trait Serve: Method<Params: Send + 'static, Result: Clone + Send + 'static> + 'static {
     /// Whether an answer may hold many blocks while it is made: so few of these are made at once.
     const READS_MUCH: bool = false;
 
@@ -102,14 +101,9 @@ pub(super) fn all(context: Arc<Context>) -> Result<RpcModule<Context>, RegisterM
 
 fn register<M: Serve>(module: &mut RpcModule<Context>) -> Result<(), RegisterMethodError> {
     let answer = |params: Params<'static>, context: Arc<Context>, extensions: Extensions| async move {
-        let caller = Caller::of(&extensions);
-        // Kept until the answer is written: what is made from is larger than that.
-        let mut place = None;
-        let answer = run::<M>(params, context.clone(), caller, &mut place).await;
+        let answer = run::<M>(params, context.clone(), Caller::of(&extensions)).await;
         context.node.metrics().rpc_call(answer.is_err());
-        // Written here at once: what jsonrpsee writes through its bound costs it a call for each piece.
-        let written = answer.map(|answer| to_raw_value(&answer).expect("an answer is always JSON"));
-        written.map_err(ErrorObjectOwned::from)
+        answer.map_err(ErrorObjectOwned::from)
     };
     module.register_async_method(M::NAME, answer).map(drop)
 }
@@ -118,18 +112,23 @@ async fn run<M: Serve>(
     params: Params<'static>,
     context: Arc<Context>,
     caller: Caller,
-    place: &mut Option<OwnedSemaphorePermit>,
-) -> Result<M::Result, RpcError> {
+) -> Result<Box<RawValue>, RpcError> {
     let answer = async {
         context.access.admit(&caller.visitor, M::SCOPE)?;
         let read = parse_params::<M>(params.as_str())?;
         // The text is as large as the body: it is not kept while the call waits.
         drop(params);
-        if M::READS_MUCH {
-            // The semaphore is never closed.
-            *place = context.large_reads.clone().acquire_owned().await.ok();
+        if !M::READS_MUCH {
+            return written::<M>(context, read, caller).await;
         }
-        M::answer(context, read, caller).await
+        let place = context.large_reads.clone().acquire_owned().await.expect("the semaphore is never closed");
+        // Blocks that are being read are read to the end where the caller hangs up: so they keep their place until then,
+        // and until the answer is written, for what it is made from is larger.
+        detached(async move {
+            let _place = place;
+            written::<M>(context, read, caller).await
+        })
+        .await?
     };
     match AssertUnwindSafe(answer).catch_unwind().await {
         Ok(answer) => answer,
@@ -140,8 +139,19 @@ async fn run<M: Serve>(
     }
 }
 
+/// The answer, written here at once: what jsonrpsee writes through its bound costs it a call for each piece.
+async fn written<M: Serve>(
+    context: Arc<Context>,
+    params: M::Params,
+    caller: Caller,
+) -> Result<Box<RawValue>, RpcError> {
+    let answer = M::answer(context, params, caller).await?;
+    Ok(to_raw_value(&answer).expect("an answer is always JSON"))
+}
+
 #[cfg(test)]
 mod tests {
+    use parking_lot::{Condvar, Mutex};
     use printsy_rpc::{METHODS, NoParams, RpcReason, Scope};
     use schemars::JsonSchema;
     use tokio::sync::watch;
@@ -152,6 +162,7 @@ mod tests {
     use crate::node::{Node, NodeOptions};
     use crate::server::ServerOptions;
     use crate::server::access::Access;
+    use crate::server::limits::{LARGE_READS_AT_ONCE, READS_AT_ONCE};
     use crate::storage::Storage;
     use crate::tokens::Tokens;
 
@@ -170,6 +181,37 @@ mod tests {
     impl Serve for Panics {
         async fn answer(_: Arc<Context>, _: NoParams, _: Caller) -> Result<(), RpcError> {
             panic!("on purpose")
+        }
+    }
+
+    /// A method that reads until it is told to end.
+    #[derive(JsonSchema)]
+    struct ReadsOn;
+
+    /// How many read, and whether they are told to end.
+    static READING: (Mutex<(usize, bool)>, Condvar) = (Mutex::new((0, false)), Condvar::new());
+
+    impl Method for ReadsOn {
+        const NAME: &'static str = "readsOn";
+        const SCOPE: Scope = Scope::Read;
+        const ERRORS: &'static [RpcReason] = &[];
+        type Params = NoParams;
+        type Result = ();
+    }
+
+    impl Serve for ReadsOn {
+        const READS_MUCH: bool = true;
+
+        async fn answer(context: Arc<Context>, _: NoParams, _: Caller) -> Result<(), RpcError> {
+            let read = |_: &printsy_ledger::Reader| {
+                let (state, changed) = &READING;
+                let mut state = state.lock();
+                state.0 += 1;
+                changed.notify_all();
+                changed.wait_while(&mut state, |(_, ends)| !*ends);
+                Ok(())
+            };
+            context.read(read).await
         }
     }
 
@@ -201,6 +243,33 @@ mod tests {
         served.sort_unstable();
         promised.sort_unstable();
         assert_eq!(served, promised);
+        node.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_read_keeps_its_place_though_its_caller_hangs_up() {
+        let (node, context) = context().await;
+        let mut module = all(context.clone()).unwrap();
+        register::<ReadsOn>(&mut module).unwrap();
+        let mut callers = tokio::task::JoinSet::new();
+        for _ in 0..2 * LARGE_READS_AT_ONCE {
+            let module = module.clone();
+            let call = r#"{"jsonrpc":"2.0","id":1,"method":"readsOn"}"#;
+            callers.spawn(async move { module.raw_json_request(call, 1).await.is_ok() });
+        }
+        let all_read = || {
+            let (state, changed) = &READING;
+            changed.wait_while(&mut state.lock(), |(reading, _)| *reading < LARGE_READS_AT_ONCE);
+        };
+        tokio::task::spawn_blocking(all_read).await.unwrap();
+        callers.shutdown().await;
+        assert_eq!(context.large_reads.available_permits(), 0, "they are read on");
+        let reads = READS_AT_ONCE - LARGE_READS_AT_ONCE;
+        assert_eq!(context.reads_left(), reads, "no other has begun");
+        READING.0.lock().1 = true;
+        READING.1.notify_all();
+        let all = u32::try_from(LARGE_READS_AT_ONCE).unwrap();
+        drop(context.large_reads.acquire_many(all).await.unwrap());
         node.stop().await.unwrap();
     }
 
