@@ -22,7 +22,9 @@ use crate::mempool::{
 };
 use crate::rows::transaction_key;
 use crate::state::LedgerView;
-use crate::status::{Change, MAX_CHANGES, MAX_STORIES, MAX_STORY_BYTES, Status, Story};
+use crate::status::{
+    Change, MAX_CHANGES, MAX_REFUSED, MAX_REFUSED_BYTES, MAX_STORIES, MAX_STORY_BYTES, Status, Story,
+};
 use crate::store::StoreError;
 use crate::store::orders::{self, AROUND_LEN, KeptOrder, ORDER_HEAD_LEN};
 
@@ -36,13 +38,15 @@ const TOLD: u8 = 3;
 /// More than any change of a status takes as bytes: one with a block and the longest reason has 192.
 const MAX_CHANGE_BYTES: usize = 200;
 /// How many orders are in the file at the most.
-const MAX_KEPT: usize = MAX_TRANSACTIONS + RESERVED_PLACES + MAX_PARKED + MAX_STORIES;
+const MAX_KEPT: usize = MAX_TRANSACTIONS + RESERVED_PLACES + MAX_PARKED + MAX_STORIES + MAX_REFUSED;
 /// How many bytes the orders in the file have at the most.
 const MAX_KEPT_BYTES: usize =
-    MAX_BYTES + (RESERVED_PLACES + MAX_PARKED) * MAX_TRANSACTION_BYTES + MAX_STORY_BYTES;
+    MAX_BYTES + (RESERVED_PLACES + MAX_PARKED) * MAX_TRANSACTION_BYTES + MAX_STORY_BYTES + MAX_REFUSED_BYTES;
 /// The most that the file can take where mempool and stories are within their bounds.
-const MAX_FILE_BYTES: usize =
-    AROUND_LEN + MAX_KEPT * ORDER_HEAD_LEN + MAX_KEPT_BYTES + MAX_STORIES * MAX_CHANGES * MAX_CHANGE_BYTES;
+const MAX_FILE_BYTES: usize = AROUND_LEN
+    + MAX_KEPT * ORDER_HEAD_LEN
+    + MAX_KEPT_BYTES
+    + (MAX_STORIES + MAX_REFUSED) * MAX_CHANGES * MAX_CHANGE_BYTES;
 
 /// How many orders are checked at once: one whose signature fails has those of its batch looked at singly.
 const CHECKED_AT_ONCE: usize = 1_024;

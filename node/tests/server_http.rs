@@ -78,12 +78,30 @@ async fn what_is_no_call_is_refused_and_the_server_goes_on() {
     for (body, code) in [
         ("", -32700),
         ("{", -32700),
-        ("7", -32700),
+        ("7", -32600),
+        ("7 8", -32700),
         (r#"{"jsonrpc":"2.0","id":1}"#, -32600),
         (r#"{"jsonrpc":"1.0","id":1,"method":"getChain"}"#, -32600),
+        ("{}", -32600),
+        (r#"{"jsonrpc":"2.0","id":-1,"method":"getChain"}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":1.5,"method":"getChain"}"#, -32600),
+        (r#"{"jsonrpc":"2.0","id":{},"method":"getChain"}"#, -32600),
     ] {
         let answer = post(address(&node), body).await;
         assert_eq!(answer.json()["error"]["code"], code, "{body:?}: {answer:?}");
+    }
+    let late = format!("{}{}", " \n".repeat(1_000), r#"{"jsonrpc":"2.0","id":1,"method":"getChain"}"#);
+    assert!(
+        post(address(&node), &late).await.json()["result"].is_object(),
+        "blanks before a call are nothing"
+    );
+    for told in [
+        r#"{"jsonrpc":"2.0","method":"getChain"}"#,
+        r#"[{"jsonrpc":"2.0","method":"getChain"}]"#,
+        r#"{"jsonrpc":"2.0","method":"nobody"}"#,
+    ] {
+        let answer = post(address(&node), told).await;
+        assert_eq!((answer.status, answer.body.as_str()), (204, ""), "a notification has no answer: {told}");
     }
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let answer = post(address(&node), &deep).await;
@@ -250,6 +268,9 @@ async fn a_session_answers_the_same_methods() {
     assert_eq!((&answer[0]["id"], &answer[1]["error"]["code"]), (&json!(2), &json!(-32601)));
     session.send("nonsense").await;
     assert_eq!(session.receive().await.unwrap()["error"]["code"], -32700);
+    let blanks = " ".repeat(128 << 10);
+    session.send(&format!(r#"{{"jsonrpc":"2.0","id":4,"method":"getChain"{blanks}}}"#)).await;
+    assert_eq!(session.receive().await.unwrap()["error"]["code"], -32007, "it would be kept while it waits");
     node.stop().await.unwrap();
     assert_eq!(session.receive().await, None, "a stopped server ends its sessions");
 }

@@ -153,7 +153,7 @@ pub static RPC_HOSTS: Key = Key {
     expects: "names of hosts like shop.example",
     default: Some("[]"),
     example: "",
-    about: "Names, besides localhost, under which a proxy or a tunnel calls a server that listens on the loopback.",
+    about: "Names, besides localhost and addresses, under which this server is called: by a proxy, or by pages in a browser.",
 };
 
 /// rpc.cors_origins

@@ -4,19 +4,14 @@
 //! idle upload costs others nothing. One that holds much must go on growing, or it is given up. So all bodies
 //! together never take more memory than the places there are, and nobody keeps places without sending.
 
+use std::net::IpAddr;
+
 use axum::body::Body;
 use futures::StreamExt;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
+use super::large::{Crowded, Held, Large};
 use super::limits::{BODY_GROWTH, BODY_GROWTH_TIME, BODY_TIME, SMALL_BODY_BYTES};
-
-/// What one place is for, in bytes.
-const PLACE_BYTES: usize = 1024;
-
-/// The places of the large bodies.
-#[derive(Debug)]
-pub(super) struct LargeBodies(Semaphore);
 
 /// Why there is no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,54 +26,48 @@ pub(super) enum BadBody {
     Crowded,
 }
 
-/// A whole body, and its place if it is a large one, to be kept while the body is worked on.
-pub(super) type Whole<'a> = (Vec<u8>, Option<SemaphorePermit<'a>>);
-
-impl LargeBodies {
-    /// As many KiB as this for all of them.
-    pub(super) fn new(kib: usize) -> Self {
-        Self(Semaphore::new(kib))
-    }
-
-    /// Reads a body of at most `max` bytes, which announced this length if it did.
-    pub(super) async fn read(
-        &self,
-        body: Body,
-        length: Option<usize>,
-        max: usize,
-    ) -> Result<Whole<'_>, BadBody> {
-        if length.is_some_and(|length| places(length) > self.0.available_permits()) {
-            // Told at once rather than half way; what it will find then is not promised by this.
-            return Err(BadBody::Crowded);
-        }
-        let mut arriving = Arriving { places: &self.0, held: None, bytes: Vec::new(), most: max };
-        arriving.most = length.unwrap_or(max).min(max);
-        let end = Instant::now() + BODY_TIME;
-        let mut pace = Pace { until: end, enough: 0 };
-        let mut chunks = body.into_data_stream();
-        while let Some(chunk) = timeout_at(pace.until, chunks.next()).await.map_err(|_| BadBody::Slow)? {
-            arriving.take(&chunk.map_err(|_| BadBody::Broken)?)?;
-            pace.follow(arriving.bytes.len(), Instant::now(), end);
-        }
-        Ok((arriving.bytes, arriving.held))
+impl From<Crowded> for BadBody {
+    fn from(_: Crowded) -> Self {
+        Self::Crowded
     }
 }
 
-/// How many places a body takes that needs this much memory.
-fn places(bytes: usize) -> usize {
-    if bytes <= SMALL_BODY_BYTES { 0 } else { bytes.div_ceil(PLACE_BYTES) }
+/// A whole body, and its places if it is a large one, to be kept while the body is worked on.
+pub(super) type Whole = (Vec<u8>, Held);
+
+/// Reads a caller's body of at most `max` bytes, which announced this length if it did.
+pub(super) async fn read(
+    large: &Large,
+    address: IpAddr,
+    body: Body,
+    length: Option<usize>,
+    max: usize,
+) -> Result<Whole, BadBody> {
+    if length.is_some_and(|length| !large.has_room(length)) {
+        // Told at once rather than half way; what it will find then is not promised by this.
+        return Err(BadBody::Crowded);
+    }
+    let most = length.unwrap_or(max).min(max);
+    let mut arriving = Arriving { held: large.begin(address), bytes: Vec::new(), most };
+    let end = Instant::now() + BODY_TIME;
+    let mut pace = Pace { until: end, enough: 0 };
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = timeout_at(pace.until, chunks.next()).await.map_err(|_| BadBody::Slow)? {
+        arriving.take(&chunk.map_err(|_| BadBody::Broken)?)?;
+        pace.follow(arriving.bytes.len(), Instant::now(), end);
+    }
+    Ok((arriving.bytes, arriving.held))
 }
 
 /// A body, as far as it came.
-struct Arriving<'a> {
-    places: &'a Semaphore,
-    held: Option<SemaphorePermit<'a>>,
+struct Arriving {
+    held: Held,
     bytes: Vec<u8>,
     /// The most that it can become.
     most: usize,
 }
 
-impl Arriving<'_> {
+impl Arriving {
     fn take(&mut self, chunk: &[u8]) -> Result<(), BadBody> {
         let len = self.bytes.len().saturating_add(chunk.len());
         if len > self.most {
@@ -92,15 +81,9 @@ impl Arriving<'_> {
     }
 
     /// Makes room for `len` bytes, and some in advance: doubling keeps copying in bounds.
-    fn grow(&mut self, len: usize) -> Result<(), BadBody> {
+    fn grow(&mut self, len: usize) -> Result<(), Crowded> {
         let room = self.bytes.capacity().saturating_mul(2).min(self.most).max(len);
-        let held = self.held.as_ref().map_or(0, SemaphorePermit::num_permits);
-        let wanted = u32::try_from(places(room).saturating_sub(held)).unwrap_or(u32::MAX);
-        let more = self.places.try_acquire_many(wanted).map_err(|_| BadBody::Crowded)?;
-        match &mut self.held {
-            Some(held) => held.merge(more),
-            None => self.held = (wanted > 0).then_some(more),
-        }
+        self.held.grow_to(room)?;
         self.bytes.reserve_exact(room - self.bytes.len());
         Ok(())
     }
@@ -139,44 +122,64 @@ mod tests {
         if ends { Body::from_stream(chunks) } else { Body::from_stream(chunks.chain(stream::pending())) }
     }
 
+    const OWN: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn bodies(kib: usize) -> Large {
+        Large::new(kib, SMALL_BODY_BYTES)
+    }
+
     #[tokio::test]
     async fn a_body_takes_places_for_what_came_and_gives_them_back() {
-        let bodies = LargeBodies::new(1_024);
-        let idle = (0..100).map(|_| bodies.read(body(&[1_000], false), Some(MAX), MAX));
+        let bodies = bodies(1_024);
+        let idle = (0..100).map(|_| read(&bodies, OWN, body(&[1_000], false), Some(MAX), MAX));
         let idle = futures::future::select_all(idle.map(Box::pin));
         let whole = async {
-            let (small, place) = bodies.read(body(&[65_536], true), None, MAX).await.unwrap();
-            assert!(small.len() == 65_536 && place.is_none());
-            let (large, place) = bodies.read(body(&[60_000; 10], true), Some(600_000), MAX).await.unwrap();
+            let (small, held) = read(&bodies, OWN, body(&[65_536], true), None, MAX).await.unwrap();
+            assert_eq!((small.len(), held.kib()), (65_536, 0));
+            let (large, held) =
+                read(&bodies, OWN, body(&[60_000; 10], true), Some(600_000), MAX).await.unwrap();
             assert_eq!(large, vec![7; 600_000]);
-            assert_eq!(place.as_ref().unwrap().num_permits(), 586);
-            assert_eq!(bodies.0.available_permits(), 1_024 - 586);
-            drop(place);
+            assert_eq!(held.kib(), 586);
+            assert!(bodies.has_room((1_024 - 586) << 10) && !bodies.has_room((1_024 - 585) << 10));
         };
         tokio::select! {
             biased;
             _ = idle => panic!("an idle upload ended"),
             () = whole => {}
         }
-        assert_eq!(bodies.0.available_permits(), 1_024);
+        assert!(bodies.has_room(MAX));
     }
 
     #[tokio::test]
     async fn all_that_came_together_stays_within_the_places() {
-        let bodies = LargeBodies::new(256);
-        let announced = bodies.read(body(&[60_000; 5], true), Some(300_000), MAX).await;
+        let bodies = bodies(256);
+        let announced = read(&bodies, OWN, body(&[60_000; 5], true), Some(300_000), MAX).await;
         assert_eq!(announced.unwrap_err(), BadBody::Crowded);
-        let chunked = bodies.read(body(&[60_000; 5], true), None, MAX).await;
+        let chunked = read(&bodies, OWN, body(&[60_000; 5], true), None, MAX).await;
         assert_eq!(chunked.unwrap_err(), BadBody::Crowded);
-        assert_eq!(bodies.0.available_permits(), 256);
-        let first = bodies.read(body(&[60_000; 3], true), Some(180_000), MAX).await.unwrap();
-        let second = bodies.read(body(&[60_000; 2], true), None, MAX).await;
+        assert!(bodies.has_room(256 << 10));
+        let first = read(&bodies, OWN, body(&[60_000; 3], true), Some(180_000), MAX).await.unwrap();
+        let second = read(&bodies, OWN, body(&[60_000; 2], true), None, MAX).await;
         assert_eq!(second.unwrap_err(), BadBody::Crowded);
-        assert!(first.0.capacity() <= first.1.as_ref().unwrap().num_permits() * PLACE_BYTES);
-        assert_eq!(bodies.read(body(&[MAX, 1], true), None, MAX).await.unwrap_err(), BadBody::Crowded);
+        assert!(first.0.capacity() <= first.1.kib() << 10);
+        let larger = read(&bodies, OWN, body(&[MAX, 1], true), None, MAX).await;
+        assert_eq!(larger.unwrap_err(), BadBody::Crowded);
         drop(first);
-        assert_eq!(bodies.read(body(&[6, 6], true), None, 10).await.unwrap_err(), BadBody::TooLarge);
-        assert_eq!(bodies.0.available_permits(), 256);
+        let longer = read(&bodies, OWN, body(&[6, 6], true), None, 10).await;
+        assert_eq!(longer.unwrap_err(), BadBody::TooLarge);
+        assert!(bodies.has_room(256 << 10));
+    }
+
+    #[tokio::test]
+    async fn one_address_leaves_room_for_others() {
+        let bodies = bodies(8 * 128);
+        let held = read(&bodies, OTHER, body(&[100_000], true), Some(100_000), MAX).await.unwrap();
+        let second = read(&bodies, OTHER, body(&[100_000], true), Some(100_000), MAX).await;
+        assert_eq!(second.unwrap_err(), BadBody::Crowded);
+        assert!(read(&bodies, OWN, body(&[100_000], true), Some(100_000), MAX).await.is_ok());
+        drop(held);
+        assert!(read(&bodies, OTHER, body(&[100_000], true), Some(100_000), MAX).await.is_ok());
     }
 
     #[test]

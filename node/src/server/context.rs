@@ -18,9 +18,10 @@ use super::ServerOptions;
 use super::access::{Access, Places};
 use super::admin::Generator;
 use super::errors;
+use super::large::Large;
 use super::limits::{
-    LARGE_READS_AT_ONCE, MAX_SUBSCRIPTIONS, MAX_WATCHED_IMAGES_IN_ALL, PROOFS_AT_ONCE, READS_AT_ONCE,
-    SUBSCRIPTIONS_PER_ADDRESS,
+    LARGE_ANSWERS_KIB, LARGE_READS_AT_ONCE, MAX_SUBSCRIPTIONS, MAX_WATCHED_IMAGES_IN_ALL, PROOFS_AT_ONCE,
+    READS_AT_ONCE, SMALL_ANSWER_BYTES, SUBSCRIPTIONS_PER_ADDRESS,
 };
 use crate::handle::NodeHandle;
 use crate::logging::LogControl;
@@ -43,6 +44,8 @@ pub(super) struct Context {
     pub(super) logs: Option<LogControl>,
     /// Places for proofs that are being made.
     pub(super) proofs: Arc<Semaphore>,
+    /// Places for large answers and notifications that are on their way.
+    pub(super) answers: Large,
     /// Places for reads.
     reads: Arc<Semaphore>,
     /// Places for answers that are made from many blocks.
@@ -74,6 +77,7 @@ impl Context {
             access,
             logs: options.logs.clone(),
             proofs: Arc::new(Semaphore::new(PROOFS_AT_ONCE)),
+            answers: Large::new(LARGE_ANSWERS_KIB, SMALL_ANSWER_BYTES),
             reads: Arc::new(Semaphore::new(READS_AT_ONCE)),
             large_reads: Arc::new(Semaphore::new(LARGE_READS_AT_ONCE)),
             tips: watch::Sender::new(tip),

@@ -8,7 +8,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use jsonrpsee::core::middleware::{Batch, BatchEntry, BatchEntryErr, Notification, RpcServiceT};
+use jsonrpsee::core::middleware::{Batch, BatchEntry, Notification, RpcServiceT};
+use jsonrpsee::core::server::BatchResponseBuilder;
 use jsonrpsee::server::{Extensions, MethodResponse};
 use jsonrpsee::types::{ErrorObjectOwned, Id, Request};
 use printsy_rpc::subscription::UnsubscribeParams;
@@ -18,10 +19,12 @@ use tokio::sync::Semaphore;
 use tower::Layer;
 
 use super::access::Visitor;
+use super::large::{Held, Large};
 use super::limits::{
-    CALLS_PER_WEBSOCKET, CALLS_RETRY_MS, LARGE_ANSWERS_RETRY_MS, SUBSCRIPTIONS_PER_WEBSOCKET,
+    CALLS_PER_WEBSOCKET, CALLS_RETRY_MS, LARGE_ANSWERS_RETRY_MS, REPEATED_ID_BYTES,
+    SUBSCRIPTIONS_PER_WEBSOCKET,
 };
-use super::outbox::{Crowded, LargeAnswers, Outbox};
+use super::outbox::Outbox;
 
 /// What JSON-RPC calls an invalid request: a call that is none where it came.
 const INVALID_REQUEST: i32 = -32600;
@@ -47,7 +50,9 @@ pub(super) enum Transport {
 #[derive(Clone, Debug)]
 pub(super) struct GateLayer {
     pub(super) transport: Transport,
-    pub(super) answers: LargeAnswers,
+    pub(super) answers: Large,
+    /// The most bytes of an answer.
+    pub(super) max_answer: usize,
 }
 
 impl<S> Layer<S> for GateLayer {
@@ -57,6 +62,7 @@ impl<S> Layer<S> for GateLayer {
         Gate {
             inner: Arc::new(inner),
             answers: self.answers.clone(),
+            max_answer: self.max_answer,
             transport: self.transport,
             places: Arc::new(Semaphore::new(CALLS_PER_WEBSOCKET)),
             subscriptions: SessionPlaces(Arc::new(Semaphore::new(SUBSCRIPTIONS_PER_WEBSOCKET))),
@@ -68,7 +74,8 @@ impl<S> Layer<S> for GateLayer {
 #[derive(Debug)]
 pub(super) struct Gate<S> {
     inner: Arc<S>,
-    answers: LargeAnswers,
+    answers: Large,
+    max_answer: usize,
     transport: Transport,
     places: Arc<Semaphore>,
     subscriptions: SessionPlaces,
@@ -94,39 +101,27 @@ where
         request.extensions_mut().insert(self.subscriptions.clone());
         let way = WayOut::of(request.extensions(), &self.answers);
         async move {
-            if let Err(error) = admitted {
-                return MethodResponse::error(request.id, ErrorObjectOwned::from(error));
-            }
-            let Ok(_place) = places.try_acquire() else {
-                return MethodResponse::error(request.id, too_many());
+            let id = repeated(&request.id);
+            let answer = match admitted {
+                Err(error) => MethodResponse::error(request.id, ErrorObjectOwned::from(error)),
+                Ok(()) => match places.try_acquire() {
+                    Ok(_place) => inner.call(request).await,
+                    Err(_) => MethodResponse::error(request.id, too_many()),
+                },
             };
-            let id = request.id.clone().into_owned();
-            way.let_out(inner.call(request).await, id)
+            way.let_out(answer, id)
         }
     }
 
-    fn batch<'a>(&self, mut batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
-        let (inner, places) = (self.inner.clone(), self.places.clone());
+    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let (inner, places, transport) = (self.inner.clone(), self.places.clone(), self.transport);
         let first = batch.iter().find_map(|entry| entry.as_ref().ok());
         let way = first.map(|entry| WayOut::of(entry.extensions(), &self.answers));
-        for entry in batch.iter_mut() {
-            if let Ok(BatchEntry::Call(call)) = entry
-                && let Err(error) = admit(self.transport, call).and_then(|()| admit_in_batch(call))
-            {
-                *entry = Err(BatchEntryErr::new(call.id.clone(), error.into()));
-            }
-            if let Ok(entry) = entry {
-                entry.extensions_mut().insert(InBatch);
-            }
-        }
+        let answers = BatchResponseBuilder::new_with_limit(self.max_answer);
         async move {
-            let Ok(_place) = places.try_acquire() else {
-                return MethodResponse::error(Id::Null, too_many());
-            };
-            let answers = inner.batch(batch).await;
-            match way {
-                Some(way) => way.let_out(answers, Id::Null),
-                None => answers,
+            match places.try_acquire() {
+                Ok(_place) => answer_each(batch, transport, &*inner, answers, way).await,
+                Err(_) => MethodResponse::error(Id::Null, too_many()),
             }
         }
     }
@@ -136,31 +131,110 @@ where
     }
 }
 
+/// The calls of a batch, one after the other. Each answer takes its place as it is made: those that are done are not free
+/// while a later call waits.
+async fn answer_each<S>(
+    batch: Batch<'_>,
+    transport: Transport,
+    inner: &S,
+    mut answers: BatchResponseBuilder,
+    way: Option<WayOut>,
+) -> MethodResponse
+where
+    S: RpcServiceT<MethodResponse = MethodResponse>,
+{
+    let mut held = way.as_ref().map(WayOut::begin);
+    let mut bytes = 0;
+    let mut has_notification = false;
+    for entry in batch {
+        let (id, answer) = match entry {
+            Ok(BatchEntry::Notification(_)) => {
+                has_notification = true;
+                continue;
+            }
+            Ok(BatchEntry::Call(mut call)) => {
+                let id = repeated(&call.id);
+                let answer = match admit(transport, &mut call).and_then(|()| admit_in_batch(&call)) {
+                    Err(error) => MethodResponse::error(call.id, ErrorObjectOwned::from(error)),
+                    Ok(()) => {
+                        call.extensions_mut().insert(InBatch);
+                        inner.call(call).await
+                    }
+                };
+                (id, answer)
+            }
+            Err(error) => {
+                let (error, id) = error.into_parts();
+                (repeated(&id), MethodResponse::error(id, error))
+            }
+        };
+        let wanted = bytes + answer.as_ref().len();
+        let answer = match held.as_mut().map_or(Ok(()), |held| held.grow_to(wanted)) {
+            Ok(()) => answer,
+            Err(_) => MethodResponse::error(id, crowded()),
+        };
+        bytes += answer.as_ref().len();
+        if let Err(too_large) = answers.append(answer) {
+            return too_large;
+        }
+    }
+    if has_notification && answers.is_empty() {
+        return MethodResponse::notification();
+    }
+    let answer = MethodResponse::from_batch(answers.finish());
+    if let (Some(way), Some(held)) = (way, held) {
+        way.put(answer.as_ref().len(), held);
+    }
+    answer
+}
+
 /// How the answer to a call leaves.
 struct WayOut {
     /// None where no connection is: nothing waits there.
     outbox: Option<Outbox>,
     visitor: Visitor,
-    answers: LargeAnswers,
+    answers: Large,
 }
 
 impl WayOut {
-    fn of(extensions: &Extensions, answers: &LargeAnswers) -> Self {
+    fn of(extensions: &Extensions, answers: &Large) -> Self {
         Self {
             outbox: extensions.get::<Outbox>().cloned(),
-            visitor: extensions.get::<Visitor>().copied().unwrap_or_else(Visitor::within),
+            visitor: Visitor::of_call(extensions),
             answers: answers.clone(),
         }
     }
 
-    /// The answer, or that there is no place for it now.
-    fn let_out(self, answer: MethodResponse, id: Id<'_>) -> MethodResponse {
-        let bytes = answer.as_ref().len();
-        let put = self.outbox.map_or(Ok(()), |outbox| outbox.put(&self.answers, self.visitor.address, bytes));
-        match put {
-            Ok(()) => answer,
-            Err(Crowded) => MethodResponse::error(id, crowded()),
+    /// The places of an answer that has no bytes yet.
+    fn begin(&self) -> Held {
+        self.answers.begin(self.visitor.address)
+    }
+
+    /// An answer of so many bytes is on its way.
+    fn put(self, bytes: usize, held: Held) {
+        if let Some(outbox) = self.outbox {
+            outbox.put(bytes, held);
         }
+    }
+
+    /// The answer, or that there is no place for it now.
+    fn let_out(self, answer: MethodResponse, id: Id<'static>) -> MethodResponse {
+        let bytes = answer.as_ref().len();
+        match self.answers.hold(self.visitor.address, bytes) {
+            Ok(held) => {
+                self.put(bytes, held);
+                answer
+            }
+            Err(_) => MethodResponse::error(id, crowded()),
+        }
+    }
+}
+
+/// The id that a refusal to answer repeats: none where it is itself what takes the room.
+fn repeated(id: &Id<'_>) -> Id<'static> {
+    match id {
+        Id::Str(text) if text.len() > REPEATED_ID_BYTES => Id::Null,
+        id => id.clone().into_owned(),
     }
 }
 

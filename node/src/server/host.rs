@@ -2,8 +2,10 @@
 //!
 //! A browser tells which name a page believes it talks to (`Host`) and where the page came from (`Origin`). A
 //! server bound to the loopback is called by its own machine alone, so both must name it: a foreign name that
-//! resolves to 127.0.0.1 is an attack. WebSockets know no same-origin policy, so `Origin` is looked at wherever
-//! the server is bound. No page of another origin reads an answer, but of those that the operator named (`cors`).
+//! resolves to 127.0.0.1 is an attack. A server that others reach is called by whatever name they have for it, until the
+//! operator says which; a page of its own is one under an address or a name that was said, for any other name may be
+//! made to mean this server. WebSockets know no same-origin policy, so `Origin` is looked at wherever the server is
+//! bound. No page of another origin reads an answer, but of those that the operator named (`cors`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -16,17 +18,19 @@ use super::cors::CrossOrigin;
 /// The names under which callers may know this server.
 #[derive(Clone, Debug)]
 pub(super) struct Hosts {
-    /// `None`: any name.
-    names: Option<Arc<[String]>>,
+    /// What the operator said.
+    names: Arc<[String]>,
+    /// Whether only this machine reaches it.
+    is_own: bool,
     /// Origins whose pages may read the answers.
     origins: Arc<[String]>,
 }
 
 impl Hosts {
-    /// The names of a server bound to `ip`: for the loopback its own and `configured`, else any.
+    /// The names of a server bound to `ip`.
     pub(super) fn new(ip: IpAddr, configured: &[String], origins: &[String]) -> Self {
         let names = configured.iter().map(|name| host_of(name).to_ascii_lowercase()).collect();
-        Self { names: ip.is_loopback().then_some(names), origins: origins.into() }
+        Self { names, is_own: ip.is_loopback(), origins: origins.into() }
     }
 
     /// The origin of a page that may read the answer although it comes from elsewhere.
@@ -43,12 +47,16 @@ impl Hosts {
     pub(super) fn allow(&self, uri: &Uri, headers: &HeaderMap) -> bool {
         let authority = uri.authority().map(|authority| authority.as_str());
         let Some(host) = authority.or_else(|| single(headers, &HOST)) else { return false };
-        self.knows(host) && self.allow_origin(host, headers)
+        let any_name = !self.is_own && self.names.is_empty();
+        (any_name || self.knows(host)) && self.allow_origin(host, headers)
     }
 
+    /// Whether a name is this server's: said by the operator, the machine's own, or an address that others reach.
     fn knows(&self, authority: &str) -> bool {
-        let Some(names) = &self.names else { return true };
-        is_loopback_name(authority) || names.contains(&host_of(authority).to_ascii_lowercase())
+        let host = host_of(authority);
+        is_loopback_name(authority)
+            || self.names.contains(&host.to_ascii_lowercase())
+            || (!self.is_own && host.parse::<IpAddr>().is_ok())
     }
 
     /// Whether a request is for this machine by a name of its own. A page whose name was made to mean this machine comes
@@ -58,7 +66,8 @@ impl Hosts {
         authority.or_else(|| single(headers, &HOST)).is_some_and(is_loopback_name)
     }
 
-    /// No page, a page of an origin that the operator named, a page of this machine where the server is the machine's own, or a page of this very server.
+    /// No page, a page of an origin that the operator named, a page of this very server, or a page of this machine where the
+    /// server is the machine's own.
     fn allow_origin(&self, host: &str, headers: &HeaderMap) -> bool {
         if !headers.contains_key(ORIGIN) {
             return true;
@@ -68,7 +77,7 @@ impl Hosts {
             return true;
         }
         let Some((_, origin)) = whole.split_once("://") else { return false };
-        origin.eq_ignore_ascii_case(host) || (self.names.is_some() && self.knows(origin))
+        self.knows(origin) && (self.is_own || origin.eq_ignore_ascii_case(host))
     }
 }
 
@@ -89,10 +98,10 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     values.next().is_none().then_some(value)
 }
 
-/// The host of `host`, `host:port` or `[v6]:port`.
+/// The host of `host`, `host:port` or `[v6]:port`; all of it where it is none of these.
 fn host_of(authority: &str) -> &str {
-    if let Some(rest) = authority.strip_prefix('[') {
-        return rest.split(']').next().unwrap_or(rest);
+    if let Some((host, port)) = authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return if port.is_empty() || port.starts_with(':') { host } else { authority };
     }
     match authority.split_once(':') {
         Some((host, port)) if !port.contains(':') => host,
@@ -120,8 +129,15 @@ mod tests {
         {
             assert!(allowed(&hosts, host, None), "{host}");
         }
-        for host in ["evil.example", "127.0.0.1.evil.example:8645", "localhost.evil.example", "10.0.0.1", ""]
-        {
+        for host in [
+            "evil.example",
+            "127.0.0.1.evil.example:8645",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "[::1]evil.example",
+            "[::1",
+            "",
+        ] {
             assert!(!allowed(&hosts, host, None), "{host}");
         }
         assert!(!hosts.allow(&Uri::from_static("/"), &HeaderMap::new()), "no host at all");
@@ -140,9 +156,20 @@ mod tests {
         );
         assert!(!allowed(&own, "localhost:8645", Some("https://shop.example.evil")));
         assert!(!allowed(&own, "evil.example", Some("https://shop.example")), "the host must still be ours");
+    }
+
+    #[test]
+    fn a_server_that_others_reach_has_pages_under_its_addresses_and_under_names_that_were_said() {
         let open = Hosts::new("0.0.0.0".parse().unwrap(), &[], &[]);
         assert!(allowed(&open, "node.example:8645", None));
-        assert!(allowed(&open, "node.example:8645", Some("http://node.example:8645")));
+        assert!(allowed(&open, "192.0.2.1:8645", Some("http://192.0.2.1:8645")));
+        assert!(allowed(&open, "[2001:db8::1]:8645", Some("http://[2001:db8::1]:8645")));
+        assert!(!allowed(&open, "192.0.2.1:8645", Some("http://192.0.2.2:8645")));
+        assert!(!allowed(&open, "node.example:8645", Some("http://node.example:8645")), "made to mean it");
         assert!(!allowed(&open, "node.example:8645", Some("http://localhost")));
+        let named = Hosts::new("0.0.0.0".parse().unwrap(), &["node.example".to_owned()], &[]);
+        assert!(allowed(&named, "node.example:8645", Some("http://node.example:8645")));
+        assert!(allowed(&named, "192.0.2.1:8645", None) && allowed(&named, "localhost:8645", None));
+        assert!(!allowed(&named, "evil.example", None));
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, StatusCode};
@@ -24,14 +24,16 @@ use tower::Service;
 use tower::layer::util::{Identity, Stack};
 
 use super::access::{Place, Places, Visitor};
-use super::body::{BadBody, LargeBodies};
+use super::body::{self, BadBody};
 use super::context::Context;
+use super::envelope;
 use super::gate::{GateLayer, Transport};
+use super::large::Large;
 use super::limits::{
-    FAREWELL_TIME, LARGE_BODIES_KIB, MAX_SUBSCRIPTIONS, MAX_WEBSOCKETS, WEBSOCKET_ANSWERS, WEBSOCKET_BYTES,
-    WEBSOCKETS_PER_ADDRESS,
+    FAREWELL_TIME, LARGE_BODIES_KIB, MAX_SUBSCRIPTIONS, MAX_WEBSOCKETS, SMALL_BODY_BYTES, WEBSOCKET_ANSWERS,
+    WEBSOCKET_BYTES, WEBSOCKETS_PER_ADDRESS,
 };
-use super::outbox::{LargeAnswers, Outbox};
+use super::outbox::Outbox;
 use super::{ServerOptions, health, methods, subscriptions};
 
 /// jsonrpsee's own bound refuses with a code that no table has: the gate and `subscriptions` keep ours.
@@ -46,7 +48,7 @@ pub(super) struct Front {
     http: Calls,
     sessions_by: SessionsBy,
     max_body: u32,
-    large_bodies: LargeBodies,
+    large_bodies: Large,
     sessions: Arc<Semaphore>,
     sessions_of_address: Arc<Places>,
     /// Tells WebSocket sessions to end.
@@ -81,8 +83,8 @@ impl Front {
         let methods: Methods = methods.into();
         let (stop, end) = stop_channel();
         let answer = options.max_answer_bytes;
-        let answers = LargeAnswers::new();
-        let gate = |transport| GateLayer { transport, answers: answers.clone() };
+        let max_answer = usize::try_from(answer).unwrap_or(usize::MAX);
+        let gate = |transport| GateLayer { transport, answers: context.answers.clone(), max_answer };
         let http = config(options, options.max_body_bytes, answer).build();
         let websocket = config(options, options.max_body_bytes.min(WEBSOCKET_BYTES), answer)
             .set_message_buffer_capacity(WEBSOCKET_ANSWERS)
@@ -92,7 +94,7 @@ impl Front {
             http: calls(http, gate(Transport::Http), methods.clone(), stop.clone()),
             sessions_by: SessionsBy { config: websocket, gate: gate(Transport::WebSocket), methods, stop },
             max_body: options.max_body_bytes,
-            large_bodies: LargeBodies::new(LARGE_BODIES_KIB),
+            large_bodies: Large::new(LARGE_BODIES_KIB, SMALL_BODY_BYTES),
             sessions: Arc::new(Semaphore::new(MAX_WEBSOCKETS)),
             sessions_of_address: Places::new(WEBSOCKETS_PER_ADDRESS),
             context,
@@ -160,24 +162,50 @@ async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
     }
     let (mut parts, body) = request.into_parts();
     // Each call of a batch is given a copy of these: who calls, and by which connection, is all that is asked for.
-    let (visitor, outbox) = (parts.extensions.remove::<Visitor>(), parts.extensions.remove::<Outbox>());
+    let visitor = Visitor::of_call(&parts.extensions);
+    let outbox = parts.extensions.remove::<Outbox>();
     parts.extensions.clear();
-    visitor.map(|visitor| parts.extensions.insert(visitor));
-    outbox.map(|outbox| parts.extensions.insert(outbox));
-    match front.large_bodies.read(body, length, max).await {
+    parts.extensions.insert(visitor);
+    outbox.clone().map(|outbox| parts.extensions.insert(outbox));
+    match body::read(&front.large_bodies, visitor.address, body, length, max).await {
         Err(BadBody::Crowded) => {
             (StatusCode::SERVICE_UNAVAILABLE, "too many large bodies at once\n").into_response()
         }
         Err(BadBody::Slow) => (StatusCode::REQUEST_TIMEOUT, "the body took too long\n").into_response(),
         Err(BadBody::TooLarge) => answers::response::too_large(front.max_body).map(Body::new),
         Err(BadBody::Broken) => answers::response::malformed().map(Body::new),
-        // Its place is kept until the call is answered.
-        Ok((bytes, _place)) => pass(front.http.clone(), Request::from_parts(parts, Body::from(bytes))).await,
+        // Its places are kept until the call is answered.
+        Ok((bytes, _places)) => {
+            let text = envelope::begin(Bytes::from(bytes));
+            // jsonrpsee makes a copy of its own: a large one is not kept beside it.
+            let kept = (text.len() <= SMALL_BODY_BYTES).then(|| text.clone());
+            let response = pass(front.http.clone(), Request::from_parts(parts, Body::from(text))).await;
+            let response = envelope::amended(response, kept).await;
+            counted(&front.context.answers, visitor, outbox.as_ref(), response)
+        }
+    }
+}
+
+/// An answer with its places: the gate has counted those to calls, and nobody yet what jsonrpsee says of what is none.
+fn counted(answers: &Large, visitor: Visitor, outbox: Option<&Outbox>, response: Response) -> Response {
+    let bytes = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
+    let (Some(outbox), Some(bytes)) = (outbox, bytes) else { return response };
+    if outbox.has(bytes) {
+        return response;
+    }
+    match answers.hold(visitor.address, bytes) {
+        Ok(held) => {
+            outbox.put(bytes, held);
+            response
+        }
+        Err(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "too many large answers are on their way\n").into_response()
+        }
     }
 }
 
 async fn open_session(front: &Front, mut request: Request) -> Response {
-    let visitor = request.extensions().get::<Visitor>().copied().unwrap_or_else(Visitor::within);
+    let visitor = Visitor::of_call(request.extensions());
     let Some(place) = front.sessions_of_address.take(visitor.address) else {
         let sentence = "too many sessions of this address at once\n";
         return (StatusCode::SERVICE_UNAVAILABLE, sentence).into_response();

@@ -17,12 +17,15 @@ pub(super) const MAX_WEBSOCKETS: usize = 128;
 /// The most connections of one address, and requests at once that a trusted proxy passes on for one; those of the node's
 /// own machine are not counted. An eighth of all, so that one caller alone shuts nobody out.
 pub(super) const CONNECTIONS_PER_ADDRESS: usize = 128;
-/// The most WebSocket sessions of one address.
-pub(super) const WEBSOCKETS_PER_ADDRESS: usize = 32;
-/// The most subscriptions of one address, in all its sessions.
-pub(super) const SUBSCRIPTIONS_PER_ADDRESS: usize = 256;
-/// The largest message over WebSocket; what is larger comes over HTTP.
-pub(super) const WEBSOCKET_BYTES: u32 = 4 << 20;
+/// The most WebSocket sessions of one address: an eighth of all.
+pub(super) const WEBSOCKETS_PER_ADDRESS: usize = 16;
+/// The most subscriptions of one address, in all its sessions: an eighth of all.
+pub(super) const SUBSCRIPTIONS_PER_ADDRESS: usize = 128;
+/// The largest message over WebSocket; what is larger comes over HTTP. jsonrpsee keeps it until its call is answered, and
+/// calls may wait: [`CALLS_PER_WEBSOCKET`] of them are 8 MiB a session, 128 MiB an address.
+pub(super) const WEBSOCKET_BYTES: u32 = 128 << 10;
+/// The longest id of a call that is repeated in a refusal to answer it.
+pub(super) const REPEATED_ID_BYTES: usize = 256;
 /// The most calls of one WebSocket session at once; one more is refused as `rateLimited`.
 pub(super) const CALLS_PER_WEBSOCKET: usize = 64;
 /// After how long a session with too many calls may try again, ms.
@@ -49,10 +52,9 @@ pub(super) const WRITE_BYTES: usize = 128 << 10;
 /// Answers up to this size are always sent: [`CALLS_PER_WEBSOCKET`] of them in [`MAX_WEBSOCKETS`] sessions are 128 MiB, and
 /// one on each of [`MAX_CONNECTIONS`] 16 MiB.
 pub(super) const SMALL_ANSWER_BYTES: usize = 16 << 10;
-/// All larger answers together until the system has taken them, in KiB. One more is refused as `rateLimited`.
+/// All larger answers and notifications together until the system has taken them, in KiB; an eighth of it for one address.
+/// One answer more is refused as `rateLimited`, and one notification more waits.
 pub(super) const LARGE_ANSWERS_KIB: usize = 256 << 10;
-/// Those of one address: a quarter, or a single one of any size.
-pub(super) const LARGE_ANSWERS_KIB_PER_ADDRESS: usize = LARGE_ANSWERS_KIB / 4;
 /// After how long a caller may ask again for a large answer that had no place, ms.
 pub(super) const LARGE_ANSWERS_RETRY_MS: u64 = 1_000;
 /// How many answers that read whole blocks are made at once, until they are written down; others wait. Each may hold
@@ -66,8 +68,8 @@ pub(super) const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 /// Bodies up to this size are always read: [`MAX_CONNECTIONS`] of them are 64 MiB.
 pub(super) const SMALL_BODY_BYTES: usize = 64 << 10;
-/// All larger bodies together, what came of them while they are read and whole while they are worked on; in KiB,
-/// the unit in which they are counted.
+/// All larger bodies together, what came of them while they are read and whole while they are worked on; in KiB, an eighth
+/// of it for one address.
 pub(super) const LARGE_BODIES_KIB: usize = 256 << 10;
 
 /// How long a request's headers may take, and how long a connection may be idle between requests.

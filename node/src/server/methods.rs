@@ -41,15 +41,14 @@ pub(super) struct Caller {
 
 impl Caller {
     fn of(extensions: &Extensions) -> Self {
-        Self {
-            visitor: extensions.get::<Visitor>().copied().unwrap_or_else(Visitor::within),
-            in_batch: extensions.get::<InBatch>().is_some(),
-        }
+        Self { visitor: Visitor::of_call(extensions), in_batch: extensions.get::<InBatch>().is_some() }
     }
 }
 
 /// A method this server answers.
-pub(super) trait Serve: Method<Params: Send + 'static, Result: Clone + Send + 'static> + 'static {
+pub(super) trait Serve:
+    Method<Params: Send + 'static, Result: Clone + Send + 'static> + 'static
+{
     /// Whether an answer may hold many blocks while it is made: so few of these are made at once.
     const READS_MUCH: bool = false;
 

@@ -4,7 +4,8 @@
 //! the [`NodeHandle`]. What anyone may send is bounded by the table in `limits`.
 //!
 //! - `subscriptions`: what WebSocket sessions are told as it happens
-//! - `listen`: connections; `patience`: how long they may take to read; `host`: whose pages may call; `http`: the routes; `body`, `gate`: bounds on calls
+//! - `listen`: connections; `patience`: how long they may take to read; `host`: whose pages may call; `http`: the routes;
+//!   `envelope`: what is a call; `body`, `gate`, `outbox`: bounds on calls and answers; `large`: their places
 //! - `access`: who may call what, and how often
 //! - `methods`: how a method is read, run and answered; `context`: what the methods share
 //! - `market`, `orders`, `status`: images and orders; `chain`, `block`: the chain; `proof`: proofs; `mining`, `admin`:
@@ -18,12 +19,14 @@ mod body;
 mod chain;
 mod context;
 mod cors;
+mod envelope;
 mod errors;
 mod gate;
 mod health;
 mod history;
 mod host;
 mod http;
+mod large;
 mod limits;
 mod listen;
 mod market;

@@ -1,68 +1,38 @@
-//! Answers on their way: a large one takes places, for its bytes, until the system has taken all of it.
+//! What is on its way to the other end of one connection: a large answer or notification keeps its places until the system
+//! has taken all of it.
 //!
-//! What a caller asks for and does not read stays in memory. All answers together never take more than the places
-//! there are, and those to one address never more than its share, but for a single one of any size. The gate takes the
-//! places once an answer is written down ([`Outbox::put`]); the connection gives them back when it has flushed as many
-//! bytes as one of its answers has ([`Outbox::flushed`]). With the connection goes whatever it still held.
+//! What a caller asks for and does not read stays in memory. Places are taken once something is written down, and put
+//! here ([`Outbox::put`]); the connection gives them back when it has flushed as many bytes ([`Outbox::flushed`]). With
+//! the connection goes whatever it still held.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::access::{Place, Places};
-use super::limits::{LARGE_ANSWERS_KIB, LARGE_ANSWERS_KIB_PER_ADDRESS, SMALL_ANSWER_BYTES};
+use super::large::Held;
+use super::limits::SMALL_ANSWER_BYTES;
 
-/// What one place is for, in bytes.
-const PLACE_BYTES: usize = 1024;
-
-/// The places of the large answers.
-#[derive(Clone, Debug)]
-pub(super) struct LargeAnswers {
-    all: Arc<Semaphore>,
-    of_address: Arc<Places>,
-}
-
-/// There is no place for an answer now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Crowded;
-
-/// The large answers of one connection that are not flushed yet.
+/// What is large and not flushed yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Outbox(Arc<Mutex<Vec<OnItsWay>>>);
 
 #[derive(Debug)]
 struct OnItsWay {
     bytes: usize,
-    _places: OwnedSemaphorePermit,
-    _of_address: Place,
-}
-
-impl LargeAnswers {
-    pub(super) fn new() -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(LARGE_ANSWERS_KIB)),
-            of_address: Places::new(LARGE_ANSWERS_KIB_PER_ADDRESS),
-        }
-    }
+    _places: Held,
 }
 
 impl Outbox {
-    /// Counts an answer of so many bytes to a caller, if it is a large one.
-    ///
-    /// # Errors
-    /// [`Crowded`]: it has to be thrown away.
-    pub(super) fn put(&self, answers: &LargeAnswers, address: IpAddr, bytes: usize) -> Result<(), Crowded> {
-        if bytes <= SMALL_ANSWER_BYTES {
-            return Ok(());
+    /// Keeps the places of something of so many bytes.
+    pub(super) fn put(&self, bytes: usize, places: Held) {
+        if places.kib() > 0 {
+            self.0.lock().push(OnItsWay { bytes, _places: places });
         }
-        let kib = bytes.div_ceil(PLACE_BYTES);
-        let of_address = answers.of_address.take_many(address, kib).ok_or(Crowded)?;
-        let kib = u32::try_from(kib).map_err(|_| Crowded)?;
-        let places = answers.all.clone().try_acquire_many_owned(kib).map_err(|_| Crowded)?;
-        self.0.lock().push(OnItsWay { bytes, _places: places, _of_address: of_address });
-        Ok(())
+    }
+
+    /// Whether something of just so many bytes is on its way.
+    pub(super) fn has(&self, bytes: usize) -> bool {
+        self.0.lock().iter().any(|waiting| waiting.bytes == bytes)
     }
 
     /// The connection flushed so many bytes since it last did: whatever answers they hold are gone.
@@ -84,57 +54,39 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
+    use crate::server::large::Large;
 
     const MIB: usize = 1 << 20;
 
-    fn address(n: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, n])
-    }
-
-    fn left(answers: &LargeAnswers) -> usize {
-        LARGE_ANSWERS_KIB - answers.all.available_permits()
-    }
-
     #[test]
     fn a_large_answer_is_counted_until_it_is_flushed_and_a_small_one_never() {
-        let (answers, outbox) = (LargeAnswers::new(), Outbox::default());
-        outbox.put(&answers, address(1), SMALL_ANSWER_BYTES).unwrap();
-        assert_eq!(left(&answers), 0);
-        outbox.put(&answers, address(1), 3 * MIB).unwrap();
-        outbox.put(&answers, address(1), MIB).unwrap();
-        assert_eq!(left(&answers), 4 * 1_024);
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let (answers, outbox) = (Large::new(16 << 10, SMALL_ANSWER_BYTES), Outbox::default());
+        let put = |bytes| outbox.put(bytes, answers.hold(IpAddr::from([127, 0, 0, 1]), bytes).unwrap());
+        let has_left = |mib: usize| {
+            let wanted = answers.hold(address, mib * MIB).is_ok();
+            wanted && answers.hold(address, mib * MIB + 1).is_err()
+        };
+        put(SMALL_ANSWER_BYTES);
+        assert!(has_left(16));
+        put(3 * MIB);
+        put(MIB);
+        assert!(has_left(12) && outbox.has(MIB) && !outbox.has(MIB + 1));
         outbox.flushed(MIB - 1);
-        assert_eq!(left(&answers), 4 * 1_024, "something else was flushed");
+        assert!(has_left(12), "something else was flushed");
         // The later one went first, with what stands around it.
         outbox.flushed(MIB + 10);
-        assert_eq!(left(&answers), 3 * 1_024);
-        outbox.put(&answers, address(1), MIB).unwrap();
+        assert!(has_left(13) && !outbox.has(MIB));
+        put(MIB);
         outbox.flushed(4 * MIB + 20);
-        assert_eq!(left(&answers), 0, "both in one");
-        outbox.put(&answers, address(1), MIB).unwrap();
-        drop(outbox);
-        assert_eq!(left(&answers), 0, "with its connection");
-    }
-
-    #[test]
-    fn all_answers_stay_within_the_places_and_an_address_within_its_share() {
-        let answers = LargeAnswers::new();
-        let share = LARGE_ANSWERS_KIB_PER_ADDRESS * PLACE_BYTES;
-        let (one, another) = (Outbox::default(), Outbox::default());
-        one.put(&answers, address(1), share).unwrap();
-        assert_eq!(another.put(&answers, address(1), MIB), Err(Crowded), "by another connection");
-        one.flushed(share);
-        one.put(&answers, address(1), share + MIB).expect("a single one of any size");
-        assert_eq!(one.put(&answers, address(1), MIB), Err(Crowded));
-        let rest = (2..10).map(|n| (n, Outbox::default())).collect::<Vec<_>>();
-        let taken =
-            rest.iter().filter(|(n, outbox)| outbox.put(&answers, address(*n), share).is_ok()).count();
-        assert_eq!(taken, LARGE_ANSWERS_KIB / LARGE_ANSWERS_KIB_PER_ADDRESS - 2);
-        assert!(left(&answers) <= LARGE_ANSWERS_KIB);
-        let refused = Outbox::default();
-        assert_eq!(refused.put(&answers, address(11), share), Err(Crowded));
-        drop(rest);
-        refused.put(&answers, address(11), share).expect("what was refused took nothing of its address");
+        assert!(has_left(16), "both in one");
+        let other = Outbox::default();
+        other.put(MIB, answers.hold(address, MIB).unwrap());
+        assert!(!has_left(16));
+        drop(other);
+        assert!(has_left(16), "with its connection");
     }
 }

@@ -18,9 +18,10 @@ This page is written by `scripts/rpc-docs` from the code and from calls that wer
 out of date. The same, for programs, is what `rpc.discover` answers.
 
 JSON-RPC 2.0 on one port (`rpc.listen`, by default 127.0.0.1:8645): by HTTP POST to `/` with the content type
-`application/json`, one call or a batch of at most 100, and by WebSocket on the same path. Subscriptions are begun on a WebSocket alone. Each method is asked by name
-(`{\"image\": 25}`) or by position (`[25]`), in the order in which its params stand here. Params that may be left out may be
-null. Unknown params and more positions than there are params are errors.
+`application/json`, one call or a batch of at most 100, and by WebSocket on the same path, in messages of 128 KiB at the
+most. Subscriptions are begun on a WebSocket alone. A notification, which is a call without an id, is answered by nothing
+(HTTP status 204). Each method is asked by name (`{\"image\": 25}`) or by position (`[25]`), in the order in which its params
+stand here. Params that may be left out may be null. Unknown params and more positions than there are params are errors.
 
 Hashes, keys and raw bytes are lower-case hex without `0x`. Addresses are bech32m (`prt1...`). Amounts and prices are
 strings of decimal digits. Images, heights, counts and times (milliseconds since 1970) are numbers. A field that is said to

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use printsy_consensus::codec;
 use printsy_rpc::Client;
 use printsy_rpc::NoParams;
 use printsy_rpc::openrpc::Discover;
@@ -10,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::node;
+use super::{node, support};
 use crate::server_support::{PATIENCE, Session, address, post, result};
 
 /// The places of large answers, in bytes: the bound of the server.
@@ -33,13 +34,29 @@ async fn ask(address: SocketAddr, body: &str) -> TcpStream {
     socket
 }
 
-/// Whether a whole batch is answered now, and not that there is no place for its answer.
+/// Whether all calls of a batch are answered now, and none with that there is no place for its answer.
 async fn is_answered(address: SocketAddr, body: &str) -> bool {
-    let answer = post(address, body).await.json();
-    let refusal = &answer["error"]["data"];
-    assert!(answer.is_array() || refusal["reason"] == "rateLimited", "{refusal}");
-    assert!(answer.is_array() || refusal["retryAfterMs"].is_u64(), "{refusal}");
-    answer.is_array()
+    let answers = post(address, body).await.json();
+    let answers = answers.as_array().expect("an answer to each call");
+    assert_eq!(answers.len(), 100);
+    let refusals = answers.iter().filter(|answer| answer["result"].is_null());
+    let refusals: Vec<_> = refusals.map(|answer| (&answer["id"], &answer["error"]["data"])).collect();
+    for (id, refusal) in &refusals {
+        assert!(id.is_u64() && refusal["reason"] == "rateLimited", "{id}: {refusal}");
+        assert!(refusal["retryAfterMs"].is_u64(), "{refusal}");
+    }
+    refusals.is_empty()
+}
+
+/// Holds that what was asked for fills the places, leaves small answers alone, and frees all where its callers hang up.
+async fn fills_the_places(address: SocketAddr, unread: Vec<TcpStream>) {
+    let body = descriptions();
+    let crowded = async { while is_answered(address, &body).await {} };
+    timeout(PATIENCE, crowded).await.expect("the places are taken at some time");
+    assert_eq!(result(address, "isAvailable", json!([7])).await["remaining"], 3);
+    drop(unread);
+    let free = async { while !is_answered(address, &body).await {} };
+    timeout(PATIENCE, free).await.expect("whoever hangs up gives its places back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,12 +69,40 @@ async fn answers_that_nobody_reads_are_bounded_and_shut_small_ones_out_of_nothin
     for _ in 0..PLACES / length + 2 {
         unread.push(ask(address, &body).await);
     }
-    let crowded = async { while is_answered(address, &body).await {} };
-    timeout(PATIENCE, crowded).await.expect("the places are taken at some time");
-    assert_eq!(result(address, "isAvailable", json!([7])).await["remaining"], 3);
-    drop(unread);
-    let free = async { while !is_answered(address, &body).await {} };
-    timeout(PATIENCE, free).await.expect("whoever hangs up gives its places back");
+    fills_the_places(address, unread).await;
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_a_batch_are_bounded_while_a_later_call_of_it_waits() {
+    let node = node().await;
+    let (address, genesis) = (address(&node), node.handle().reader().genesis().clone());
+    let order = hex::encode(codec::encode(&support::purchase(&genesis, "alice", 1, 1, 1)));
+    let mut calls: Vec<_> =
+        (0..99).map(|id| json!({ "jsonrpc": "2.0", "id": id, "method": "rpc.discover" })).collect();
+    let params = json!({ "transaction": order, "wait": "final", "timeoutMs": 600_000 });
+    calls.push(json!({ "jsonrpc": "2.0", "id": 99, "method": "executeTransaction", "params": params }));
+    let length = post(address, &descriptions()).await.body.len();
+    let mut waiting = Vec::new();
+    for _ in 0..PLACES / length + 2 {
+        waiting.push(ask(address, &json!(calls).to_string()).await);
+    }
+    fills_the_places(address, waiting).await;
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_bounded_whatever_makes_it_large() {
+    let node = node().await;
+    let address = address(&node);
+    let id = "a".repeat(12 << 20);
+    for call in [json!({ "jsonrpc": "2.0", "id": id, "method": "subscribeBlocks" }), json!({ "id": id })] {
+        let mut unread = Vec::new();
+        for _ in 0..PLACES / id.len() + 2 {
+            unread.push(ask(address, &call.to_string()).await);
+        }
+        fills_the_places(address, unread).await;
+    }
     node.stop().await.unwrap();
 }
 

@@ -212,11 +212,15 @@ impl Session {
     /// Sends a text.
     pub async fn send(&mut self, text: &str) {
         let mut frame = vec![0x81];
-        match u16::try_from(text.len()).unwrap() {
-            short @ 0..126 => frame.push(0x80 | u8::try_from(short).unwrap()),
-            long => {
+        match u16::try_from(text.len()) {
+            Ok(short @ 0..126) => frame.push(0x80 | u8::try_from(short).unwrap()),
+            Ok(long) => {
                 frame.push(0x80 | 126);
                 frame.extend(long.to_be_bytes());
+            }
+            Err(_) => {
+                frame.push(0x80 | 127);
+                frame.extend(u64::try_from(text.len()).unwrap().to_be_bytes());
             }
         }
         // A mask of zeros leaves the text as it is.

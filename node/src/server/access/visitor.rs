@@ -5,8 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, FORWARDED, HeaderName};
+use axum::http::{Extensions, HeaderMap};
 
 use crate::tokens::{Secret, TokenHash};
 
@@ -84,6 +84,11 @@ impl Visitor {
     /// A caller within this process.
     pub(in crate::server) fn within() -> Self {
         Self { address: Ipv4Addr::LOCALHOST.into(), is_local: true, credential: Credential::None }
+    }
+
+    /// Who makes a call with these extensions.
+    pub(in crate::server) fn of_call(extensions: &Extensions) -> Self {
+        extensions.get::<Self>().copied().unwrap_or_else(Self::within)
     }
 
     /// Whoever sends these headers; what it shows is taken out of them.

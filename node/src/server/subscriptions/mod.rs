@@ -25,8 +25,9 @@ use printsy_rpc::subscription::{
     SubscribeAvailability, SubscribeBlockTemplate, SubscribeBlocks, SubscribeTransaction,
 };
 use printsy_rpc::{ErrorData, RpcError, RpcReason, Subscription, parse_params_of};
-use serde_json::value::to_raw_value;
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::access::{Place, Visitor};
 use super::context::{Context, stopped};
@@ -35,6 +36,7 @@ use super::gate::SessionPlaces;
 use super::limits::{
     CALLS_RETRY_MS, MAX_SUBSCRIPTIONS, SUBSCRIPTIONS_PER_ADDRESS, SUBSCRIPTIONS_PER_WEBSOCKET,
 };
+use super::outbox::Outbox;
 
 /// What a subscription tells, one item after the other.
 trait Feed: Send {
@@ -84,7 +86,7 @@ async fn run<S: Serve>(
 ) -> End {
     let metrics = context.node.metrics().clone();
     let begin = async {
-        let visitor = extensions.get::<Visitor>().copied().unwrap_or_else(Visitor::within);
+        let visitor = Visitor::of_call(extensions);
         context.access.admit(&visitor, S::SCOPE)?;
         let places = Places::take(&context, extensions, &visitor)?;
         let read = parse_params_of(S::NAMES.subscribe, params.as_str())?;
@@ -102,7 +104,8 @@ async fn run<S: Serve>(
     metrics.rpc_call(false);
     let Ok(sink) = pending.accept().await else { return End::untold() };
     metrics.subscribed();
-    let error = feed_until_end::<S>(&context, &mut feed, &sink).await;
+    let way = Way::of(extensions);
+    let error = feed_until_end::<S>(&context, &mut feed, &sink, &way).await;
     metrics.unsubscribed();
     if error.as_ref().is_some_and(|error| error.reason() == Some(RpcReason::SlowReader)) {
         metrics.slow_reader();
@@ -115,6 +118,7 @@ async fn feed_until_end<S: Serve>(
     context: &Context,
     feed: &mut impl Feed<Item = S::Item>,
     sink: &SubscriptionSink,
+    way: &Way,
 ) -> Option<RpcError> {
     let mut stopping = context.stopping.clone();
     loop {
@@ -127,15 +131,57 @@ async fn feed_until_end<S: Serve>(
             Ok(item) => to_raw_value(&item).expect("items are structs of strings and numbers, always JSON"),
             Err(error) => return Some(error),
         };
-        let sent = tokio::select! {
-            sent = sink.send_timeout(item, context.reader_patience) => sent,
+        let told = tokio::select! {
+            told = tell(context, item, sink, way) => told,
             () = stopped(&mut stopping) => return Some(errors::stopping()),
         };
-        match sent {
+        match told {
             Ok(()) => {}
-            Err(SendTimeoutError::Closed(_)) => return None,
-            Err(SendTimeoutError::Timeout(_)) => return Some(slow_reader()),
+            Err(Untold::Gone) => return None,
+            Err(Untold::Late) => return Some(slow_reader()),
         }
+    }
+}
+
+/// Why an item was not told.
+enum Untold {
+    /// The session has ended.
+    Gone,
+    /// Its reader did not make room for it in time.
+    Late,
+}
+
+/// Tells an item, once there is room for it: for a large one among the large answers, for any in the session's queue.
+async fn tell(
+    context: &Context,
+    item: Box<RawValue>,
+    sink: &SubscriptionSink,
+    way: &Way,
+) -> Result<(), Untold> {
+    let bytes = item.get().len();
+    let place = context.answers.hold_when_free(way.visitor.address, bytes);
+    let place = tokio::select! {
+        place = timeout(context.reader_patience, place) => place.map_err(|_| Untold::Late)?,
+        () = sink.closed() => return Err(Untold::Gone),
+    };
+    if let Some(outbox) = &way.outbox {
+        outbox.put(bytes, place);
+    }
+    sink.send_timeout(item, context.reader_patience).await.map_err(|error| match error {
+        SendTimeoutError::Closed(_) => Untold::Gone,
+        SendTimeoutError::Timeout(_) => Untold::Late,
+    })
+}
+
+/// Whom a subscription tells, and by which connection.
+struct Way {
+    visitor: Visitor,
+    outbox: Option<Outbox>,
+}
+
+impl Way {
+    fn of(extensions: &Extensions) -> Self {
+        Self { visitor: Visitor::of_call(extensions), outbox: extensions.get::<Outbox>().cloned() }
     }
 }
 
