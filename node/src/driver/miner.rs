@@ -14,7 +14,7 @@ use printsy_ledger::Template;
 use printsy_miner::Miner;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::core::{BlockVerdict, TemplateRefusal};
 use crate::handle::{NodeHandle, Submission, Work};
@@ -95,11 +95,13 @@ impl Driver {
     /// node stops.
     async fn mine(&self, first: Arc<Template>, changes: watch::Receiver<u64>) -> Option<()> {
         let mut search = Search::new(&self.node, &self.mining, changes, self.stop.clone());
+        // Asked for now: by the time a block is found another of its parent's height may be the tip.
+        let parent_at = self.node.tip_since(&first.header.parent).unwrap_or_else(Instant::now);
         let mut template = first;
         loop {
             match search.run(&template).await {
                 Ended::Found(nonce) => {
-                    self.submit(&template, nonce).await;
+                    self.submit(&template, nonce, parent_at).await;
                     return Some(());
                 }
                 Ended::Better(better) => template = better,
@@ -154,11 +156,11 @@ impl Driver {
     }
 
     /// Submits what was found, once its time has come.
-    async fn submit(&self, template: &Template, nonce: u64) {
+    async fn submit(&self, template: &Template, nonce: u64, parent_at: Instant) {
         self.node.metrics().mined(Mined::Found);
         let height = template.header.height;
         let mut was_held = false;
-        while self.wait_for_slot(template).await.is_some() {
+        while self.wait_for_slot(template, parent_at).await.is_some() {
             match self.node.submit_own(template, nonce, &self.mining.key).await {
                 Ok(Submission::Judged(answer)) => {
                     let hash = answer.id;
@@ -196,12 +198,13 @@ impl Driver {
         }
     }
 
-    /// Waits until the block of this template has its slot, or the tip is another, and it is too late anyway; `None`
-    /// where the node stops.
-    async fn wait_for_slot(&self, template: &Template) -> Option<()> {
+    /// Waits until the block of this template has its slot, or the tip is as high as it is, and it is too late anyway;
+    /// `None` where the node stops. A tip that is another block of the parent's height changes nothing: the block has more
+    /// work than that, and all would turn to it, early, and publish the next one early too.
+    async fn wait_for_slot(&self, template: &Template, parent_at: Instant) -> Option<()> {
         let mut is_told = false;
-        while self.node.reader().snapshot().tip.id() == template.header.parent {
-            let early = self.early_by(template);
+        while self.node.reader().snapshot().tip.height() < template.header.height {
+            let early = self.early_by(template, parent_at);
             if early == 0 {
                 break;
             }
@@ -223,10 +226,10 @@ impl Driver {
     /// H7: peers take it from `max_future_ms` before its time on. H6: its time is the interval after its parent's, and
     /// so should it come, or an easy network would run ahead of its clock faster than blocks travel. A clock that is
     /// late does not hold it longer than the interval after this node saw the parent.
-    fn early_by(&self, template: &Template) -> u64 {
+    fn early_by(&self, template: &Template, parent_at: Instant) -> u64 {
         let (header, params, now) = (&template.header, self.node.params(), self.node.clock().now());
         let until_taken = header.time.saturating_sub(params.max_future_ms).saturating_sub(now);
-        let since_parent = self.node.since_tip(&header.parent);
+        let since_parent = u64::try_from(parent_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let until_slot = header.time.saturating_sub(now);
         let at_most = params.min_interval_ms.saturating_sub(since_parent);
         until_taken.max(until_slot.min(at_most))

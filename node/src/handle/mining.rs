@@ -159,11 +159,9 @@ impl NodeHandle {
         }
     }
 
-    /// How long ago this block became the tip, ms, as far as this node saw it.
-    pub(crate) fn since_tip(&self, id: &Hash) -> u64 {
-        let moved = self.shared.tip_moved.lock().last.filter(|(_, tip)| tip == id);
-        let since = moved.map(|(at, _)| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
-        since.unwrap_or(u64::MAX)
+    /// Since when this block has been the tip, if it is, as far as this node saw it.
+    pub(crate) fn tip_since(&self, id: &Hash) -> Option<Instant> {
+        self.shared.tip_moved.lock().last.filter(|(_, tip)| tip == id).map(|(at, _)| at)
     }
 
     /// About how many of the hashes tried on a block since `begun` were tried when the tip was another already.

@@ -1,9 +1,13 @@
 //! This node's own miner, from the outside: what it makes, when it hands it in, and what it counts.
 
+use printsy_consensus::{Hash, SignedHeader, Target, block_bytes, block_message};
+use printsy_ledger::Template;
+use printsy_node::core::BlockVerdict;
+use printsy_node::handle::Submission;
 use serde_json::json;
 
 use crate::server_support::{address, always_mining, get, metric, number};
-use crate::support::{self, network, purchase};
+use crate::support::{self, Plan, network, purchase};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_block_found_is_counted_and_each_new_tip_is_turned_to() {
@@ -65,6 +69,44 @@ async fn a_block_found_before_its_slot_is_handed_in_when_that_comes() {
     }
     assert_eq!(metric(server, "printsy_miner_blocks_refused_total").await, 0.0);
     node.stop().await.unwrap();
+}
+
+/// Another block of this template than `above`, and with a lower id than it: between the two, it is the tip.
+fn lower_sibling(template: &Template, above: &Hash) -> Vec<u8> {
+    let mut header = template.header;
+    let target = Target::from_bits(header.bits).unwrap();
+    while !target.is_met_by(&header.id()) || header.id() >= *above {
+        header.nonce += 1;
+    }
+    let signature = support::key("miner-2").sign(&block_message(&header.id()));
+    block_bytes(&SignedHeader { header, signature }, &template.transactions)
+}
+
+/// The block that waits stands on a block that is the tip no more; it has more work than the tip, and would win.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sibling_of_the_parent_that_becomes_the_tip_brings_no_slot_forward() {
+    let interval = 5_000;
+    let genesis = network("dev-siblings", |json| {
+        json["targetIntervalMs"] = json!(interval);
+        json["minIntervalMs"] = json!(interval);
+    });
+    let elsewhere = support::start(&genesis, 2, Plan { alone: true, ..Plan::default() }, None).await;
+    let other = support::key("miner-2").public_key();
+    let (_, on_genesis) = elsewhere.handle().template(other).await.unwrap().unwrap();
+    let node = always_mining(&genesis).await;
+    let handle = node.handle();
+    support::until(handle, "it mines", |node| support::height(node) == 1).await;
+    let parent = *handle.reader().snapshot().tip.header.header();
+    until_found(address(&node), 2.0).await;
+    let sibling = lower_sibling(&on_genesis, &parent.id());
+    let Submission::Judged(answer) = handle.submit_block(sibling).await.unwrap() else { panic!("it is sound") };
+    assert_eq!(answer.verdict, BlockVerdict::Accepted);
+    assert_ne!(support::tip(handle), parent.id());
+    support::until(handle, "the slot has come", |node| support::height(node) == 2).await;
+    assert!(handle.clock().now() >= parent.time + interval, "it was early");
+    assert_eq!(handle.reader().snapshot().tip.header.header().parent, parent.id());
+    node.stop().await.unwrap();
+    elsewhere.stop().await.unwrap();
 }
 
 /// A node whose clock is late by far makes blocks all the same: it waits for the interval, and not for its clock.
