@@ -53,7 +53,8 @@ pub struct Template {
     pub parent: HashHex,
     /// How many transactions it holds.
     pub transactions: u64,
-    /// The earliest time peers take it, in milliseconds since 1970.
+    /// The earliest time peers take it, in milliseconds since 1970. Its slot comes later: at the header's own time, though
+    /// no later than `minIntervalMs` after its parent was first seen. A block is submitted then and not before.
     pub not_before: u64,
 }
 

@@ -11,8 +11,10 @@
 //!   template, and one that holds no transactions may go to any node, whole;
 //! - work of a node that is gone is searched on for [`GRACE_MS`], no longer: by then it is likely to be stale;
 //! - a node that refuses [`MAX_REFUSALS`] blocks in a row comes after all others for [`PASS_OVER_MS`] (`standing`);
-//! - a slot is a time of the node's clock, and this machine's may be another: a block waits for it no longer than the
-//!   interval of H6 after the first work on its parent came, for by then it is here by the node's clock too.
+//! - a block is shown at its own time and not before (H6): peers would take it earlier (H7), but an easy network would
+//!   then run ahead of its clock faster than blocks travel. That time is of the node's clock, and this machine's may be
+//!   another: a block waits for it no longer than the interval of H6 after the first work on its parent came, for by then
+//!   peers take it by the node's clock too.
 
 mod event;
 mod find;
@@ -64,7 +66,7 @@ struct Current {
 impl Current {
     /// A search on it, with the slot of its block.
     fn job(&self, number: u64) -> Job {
-        let slot = self.work.not_before().min(self.came_at.saturating_add(self.work.interval_ms()));
+        let slot = self.work.header().time.min(self.came_at.saturating_add(self.work.interval_ms()));
         Job { number, node: self.node, work: self.work.clone(), start: self.start, slot }
     }
 }

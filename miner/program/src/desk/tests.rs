@@ -17,8 +17,8 @@ fn key() -> SecretKey {
     SecretKey::development("miner-1")
 }
 
-/// Work at a height on a parent; `body` 0 is an empty block.
-fn work_on(parent: Hash, height: u64, body: u8, not_before: u64) -> Arc<Work> {
+/// Work at a height on a parent, of this time; `body` 0 is an empty block. Peers take it from ten seconds before on.
+fn work_on(parent: Hash, height: u64, body: u8, time: u64) -> Arc<Work> {
     let root = if body == 0 { transactions_root(&[]) } else { Hash([body; 32]) };
     let header = Header {
         version: VERSION,
@@ -26,7 +26,7 @@ fn work_on(parent: Hash, height: u64, body: u8, not_before: u64) -> Arc<Work> {
         transactions_root: root,
         state_root: Hash([9; 32]),
         height,
-        time: NOW.max(not_before),
+        time,
         bits: BITS,
         miner: key().public_key(),
         nonce: 0,
@@ -38,7 +38,7 @@ fn work_on(parent: Hash, height: u64, body: u8, not_before: u64) -> Arc<Work> {
         height,
         parent: parent.into(),
         transactions: u64::from(body),
-        not_before,
+        not_before: time.saturating_sub(10_000),
     };
     let limits = Limits { easiest: BITS, interval_ms: INTERVAL_MS };
     Arc::new(Work::check(&template, &key().public_key(), limits).unwrap())
