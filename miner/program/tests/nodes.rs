@@ -214,6 +214,18 @@ async fn a_node_that_syncs_is_no_reason_to_stop_where_there_is_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_never_answers_a_subscription_is_left_for_the_next() {
+    let silent = Mock::start(Tells::Nothing, Says::template(1, EASY, 1)).await;
+    let mut other = Mock::start(Tells::Pushes, Says::template(1, EASY, 2)).await;
+    let mut miner = Running::start(&[&silent.url, &other.url]);
+    let line = miner.says("no connection to the node");
+    assert!(line["why"].as_str().unwrap().contains("subscribeBlockTemplate in time"), "{line}");
+    miner.says_that("mining", |line| line["node"] == other.url);
+    other.submitted().await;
+    assert_eq!(miner.stop_by("TERM").0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_key_is_told_in_plain_words_and_mining_goes_on_once_it_is_registered_again() {
     let revoked = || {
         let mut data = ErrorData::new(RpcReason::NotAuthorized);

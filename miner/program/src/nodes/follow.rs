@@ -11,12 +11,12 @@ use printsy_consensus::{Genesis, Hash, PublicKey};
 use printsy_rpc::chain::{GetChain, GetParams};
 use printsy_rpc::mining::{GetBlockTemplate, GetBlockTemplateParams, Template};
 use printsy_rpc::subscription::SubscribeBlockTemplate;
-use printsy_rpc::{Address, ClientError, Feed, NoParams, RpcReason, Session, Token};
+use printsy_rpc::{Address, ClientError, Feed, NoParams, RpcReason, Session, Subscription, Token};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::backoff::Backoff;
-use super::link::{Link, sentence};
+use super::link::{ANSWER_TIME, Link, sentence};
 use super::{News, Ranks};
 use crate::desk::NodeIndex;
 use crate::work::{Limits, Work};
@@ -189,7 +189,14 @@ impl Follower {
     /// Listens to what the node tells by itself; `None` where it tells nothing by itself.
     async fn listen(&self, session: &Session, link: &Link, told: &mut Told<'_>) -> Result<Option<()>, End> {
         loop {
-            match session.subscribe::<SubscribeBlockTemplate>(&self.params()).await {
+            // A session waits far longer for an answer than a miner can: here it is idle meanwhile.
+            let params = self.params();
+            let feed = timeout(ANSWER_TIME, session.subscribe::<SubscribeBlockTemplate>(&params)).await;
+            let late = || ClientError::Timeout {
+                url: self.url.clone(),
+                method: SubscribeBlockTemplate::NAMES.subscribe,
+            };
+            match feed.unwrap_or_else(|_| Err(late())) {
                 Ok(mut feed) => {
                     // What stops a subscription is learned by asking: a refusal names its reason.
                     let ended = self.hear(&mut feed, link, told).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jsonrpsee::core::SubscriptionError;
-use jsonrpsee::server::{RpcModule, Server, ServerConfig, ServerHandle};
+use jsonrpsee::server::{PendingSubscriptionSink, RpcModule, Server, ServerConfig, ServerHandle};
 use jsonrpsee::types::ErrorObjectOwned;
 use printsy_consensus::{
     Genesis, Hash, Header, Params, PublicKey, SecretKey, Target, VERSION, transactions_root,
@@ -112,6 +112,8 @@ pub enum Tells {
     Pushes,
     /// Over a WebSocket, but only when asked.
     Answers,
+    /// Over a WebSocket, and to whoever subscribes it says nothing at all, not even no.
+    Nothing,
     /// By HTTP alone.
     Http,
 }
@@ -196,10 +198,22 @@ fn module(inside: Inside, tells: Tells) -> RpcModule<Inside> {
         }
         Ok(json!(submission))
     });
-    if tells == Tells::Pushes {
-        push(&mut module);
+    match tells {
+        Tells::Pushes => push(&mut module),
+        Tells::Nothing => fall_silent(&mut module),
+        Tells::Answers | Tells::Http => {}
     }
     module
+}
+
+fn fall_silent(module: &mut RpcModule<Inside>) {
+    let names = SubscribeBlockTemplate::NAMES;
+    let never = |_, pending, _, _| async move {
+        std::future::pending::<()>().await;
+        drop::<PendingSubscriptionSink>(pending);
+        Ok::<(), SubscriptionError>(())
+    };
+    module.register_subscription(names.subscribe, names.notification, names.unsubscribe, never).unwrap();
 }
 
 fn push(module: &mut RpcModule<Inside>) {
