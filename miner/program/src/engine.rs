@@ -128,6 +128,7 @@ mod tests {
     use printsy_rpc::mining::Template;
 
     use super::*;
+    use crate::desk::Slot;
     use crate::work::{Limits, Work};
 
     fn job(number: u64, bits: u32) -> Job {
@@ -155,7 +156,7 @@ mod tests {
         let work = Arc::new(
             Work::check(&template, &miner, Limits { easiest: 0x207f_ffff, interval_ms: 0 }).unwrap(),
         );
-        Job { number, node: 0, work, start: 0, slot: 0 }
+        Job { number, node: 0, work, start: 0, slot: Slot::default() }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::bench;
 use crate::cli::Cli;
-use crate::clock::now_ms;
+use crate::clock;
 use crate::desk::{Desk, Effect, Event, MAX_REFUSALS, NodeIndex, Outcome, What};
 use crate::engine::{Engine, Found};
 use crate::exit::Failure;
@@ -75,6 +75,7 @@ pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
     let (judged_to, judged) = mpsc::channel(QUEUE);
     let shift = Shift {
         desk: Desk::new(key, cli.nodes.len(), start),
+        begun: Instant::now(),
         engine,
         urls: &cli.nodes,
         ranks,
@@ -102,6 +103,8 @@ struct Inbox {
 /// One run of the program, from the first node to the last block.
 struct Shift<'a> {
     desk: Desk,
+    /// Where the clock that nobody sets begins.
+    begun: Instant,
     engine: Engine,
     urls: &'a [String],
     /// Whose turn it is.
@@ -129,10 +132,9 @@ impl Shift<'_> {
         let mut count_at = Instant::now() + COUNT_EVERY;
         let mut summary_at = Instant::now() + SUMMARY_EVERY;
         loop {
-            let now = now_ms();
-            let wake = self.desk.wake_at(now).map_or(u64::MAX, |at| at.saturating_sub(now));
-            // The rate is counted before long anyway, so that no slot in a far future is too long to wait for.
-            let wake = count_at.min(Instant::now() + COUNT_EVERY.min(Duration::from_millis(wake)));
+            let wait_ms = self.desk.wait_ms(clock::now(self.begun)).unwrap_or(u64::MAX);
+            // The rate is counted before long anyway: so no wait is too long, and a clock that was set is noticed.
+            let wake = count_at.min(Instant::now() + COUNT_EVERY.min(Duration::from_millis(wait_ms)));
             tokio::select! {
                 biased;
                 name = signals.next() => {
@@ -188,7 +190,7 @@ impl Shift<'_> {
     }
 
     fn handle(&mut self, event: Event) {
-        for effect in self.desk.handle(event, now_ms()) {
+        for effect in self.desk.handle(event, clock::now(self.begun)) {
             match effect {
                 Effect::Search(job) => {
                     // Counted before it is told: who reads the line finds the figures true.

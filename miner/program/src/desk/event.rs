@@ -5,6 +5,7 @@ use std::sync::Arc;
 use printsy_consensus::Hash;
 use printsy_rpc::mining::{Submission, SubmitBlockParams};
 
+use super::Slot;
 use crate::work::Work;
 
 /// Which node: its place in the order of preference.
@@ -54,8 +55,8 @@ pub struct Job {
     pub work: Arc<Work>,
     /// The first nonce.
     pub start: u64,
-    /// When its block may be shown, by this machine's clock, ms since 1970.
-    pub slot: u64,
+    /// When its block may be shown.
+    pub slot: Slot,
 }
 
 /// What became of handing a find in.

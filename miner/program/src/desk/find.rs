@@ -6,15 +6,15 @@ use printsy_consensus::{Hash, SecretKey, Signature, SignedHeader, block_bytes, b
 use printsy_rpc::mining::SubmitBlockParams;
 use printsy_rpc::text::{BlockHex, NonceHex};
 
-use super::{Effect, Fact, Job, NodeIndex, What};
+use super::{Effect, Fact, Job, NodeIndex, Now, Slot, What};
 use crate::work::Work;
 
-/// Where a find is on its way.
+/// Where a find is on its way. Moments are of the clock that nobody sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Its slot is not yet here.
     Slot,
-    /// To be handed in, from this time on (ms since 1970).
+    /// To be handed in, from this moment on.
     Ready { at: u64 },
     /// A node has been asked.
     InFlight { to: NodeIndex },
@@ -31,19 +31,20 @@ pub(super) struct Find {
     /// Who made the template.
     pub(super) node: NodeIndex,
     pub(super) stage: Stage,
-    /// When it may be shown, by this machine's clock, ms since 1970.
-    pub(super) slot: u64,
+    /// When it may be shown.
+    pub(super) slot: Slot,
     /// How many times it was handed in.
     pub(super) tries: u32,
     nonce: u64,
     signature: Signature,
-    found_at: u64,
+    /// When its slot was to come, as it was found: by the clock that nobody sets.
+    due_at: u64,
     /// Its node does not know the template any more.
     is_forgotten: bool,
 }
 
 impl Find {
-    pub(super) fn new(job: Job, nonce: u64, key: &SecretKey, now: u64) -> Self {
+    pub(super) fn new(job: Job, nonce: u64, key: &SecretKey, now: Now) -> Self {
         let Job { node, work, slot, .. } = job;
         let mut header = *work.header();
         header.nonce = nonce;
@@ -58,7 +59,7 @@ impl Find {
             tries: 0,
             nonce,
             signature,
-            found_at: now,
+            due_at: now.run_ms.saturating_add(slot.wait_ms(now)),
             is_forgotten: false,
         }
     }
@@ -115,12 +116,13 @@ impl Find {
         is_beaten && !matches!(self.stage, Stage::InFlight { .. })
     }
 
-    /// Whether it is over by the time alone.
-    pub(super) fn is_over(&self, now: u64, max_age_ms: u64) -> bool {
+    /// Whether it is over by the time alone, at a moment of the clock that nobody sets.
+    pub(super) fn is_over(&self, run_ms: u64, max_age_ms: u64) -> bool {
         match self.stage {
-            Stage::InFlight { .. } => false,
-            Stage::Held { until } => now >= until,
-            Stage::Slot | Stage::Ready { .. } => now >= self.found_at.saturating_add(max_age_ms),
+            // The interval bounds the one, and what is asked of a node the other.
+            Stage::Slot | Stage::InFlight { .. } => false,
+            Stage::Held { until } => run_ms >= until,
+            Stage::Ready { .. } => run_ms >= self.due_at.saturating_add(max_age_ms),
         }
     }
 
@@ -138,10 +140,10 @@ impl Find {
         }
     }
 
-    /// When it is to be looked at though nothing happens.
-    pub(super) fn wake_at(&self) -> Option<u64> {
+    /// When it is to be looked at though nothing happens, by the clock that nobody sets.
+    pub(super) fn wake_at(&self, now: Now) -> Option<u64> {
         match self.stage {
-            Stage::Slot => Some(self.slot),
+            Stage::Slot => Some(now.run_ms.saturating_add(self.slot.wait_ms(now))),
             Stage::Ready { at } => Some(at),
             Stage::InFlight { .. } => None,
             Stage::Held { until } => Some(until),

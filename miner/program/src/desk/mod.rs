@@ -1,6 +1,6 @@
 //! The desk: what is searched and what is handed in, decided in one place and without a clock, a thread or a socket.
 //!
-//! [`Desk::handle`] takes an event and the time, and answers what is to be done. Every event changes what the desk
+//! [`Desk::handle`] takes an event and the time by two clocks, and answers what is to be done. Every event changes what the desk
 //! knows; then one function, `settle`, says what ought to be going on, and the difference to what is going on are the
 //! effects. So there is no path by which a stale search is forgotten or a find is handed in twice at once.
 //!
@@ -11,25 +11,24 @@
 //!   template, and one that holds no transactions may go to any node, whole;
 //! - work of a node that is gone is searched on for [`GRACE_MS`], no longer: by then it is likely to be stale;
 //! - a node that refuses [`MAX_REFUSALS`] blocks in a row comes after all others for [`PASS_OVER_MS`] (`standing`);
-//! - a block is shown at its own time and not before (H6): peers would take it earlier (H7), but an easy network would
-//!   then run ahead of its clock faster than blocks travel. That time is of the node's clock, and this machine's may be
-//!   another: a block waits for it no longer than the interval of H6 after the first work on its parent came, for by then
-//!   peers take it by the node's clock too.
+//! - a block waits for its slot, a time of day (`slot`); all other waits are measured by a clock that nobody sets.
 
 mod event;
 mod find;
+mod slot;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::sync::Arc;
 
 use printsy_consensus::{Hash, SecretKey};
-use printsy_rpc::mining::Verdict;
 
 use crate::work::Work;
 pub use event::{Effect, Event, Fact, Job, NodeIndex, Outcome, What};
 use find::{Find, Stage};
+pub use slot::{Now, Slot};
 use standing::Standing;
 pub use standing::{MAX_REFUSALS, PASS_OVER_MS};
 
@@ -40,17 +39,9 @@ pub const GRACE_MS: u64 = 5_000;
 const MAX_FINDS: usize = 16;
 /// How long a find is kept at the most: by then no chain has stood still.
 const MAX_AGE_MS: u64 = 10 * 60_000;
-/// How long a node that asked for patience is left alone before a find is handed in again.
-const AGAIN_MS: u64 = 1_000;
 /// How long templates on a parent that has its block are ignored: they were under way when it was accepted. Far longer
 /// than a busy node takes to tell of its new tip, and a chain hardly ever comes back to a parent.
 const DONE_MS: u64 = 10_000;
-/// How long a node's held block is waited for, beyond its slot.
-const HELD_MS: u64 = 60_000;
-/// How long one refused block stops the search; each further one in a row adds as much.
-const REST_MS: u64 = 1_000;
-/// The longest such rest.
-const MAX_REST_MS: u64 = 30_000;
 
 /// What is searched.
 #[derive(Debug)]
@@ -59,14 +50,15 @@ struct Current {
     work: Arc<Work>,
     /// Where to go on once what is running ends.
     start: u64,
-    /// When the first work on its parent came.
+    /// When the first work on its parent came, by the clock that nobody sets.
     came_at: u64,
 }
 
 impl Current {
     /// A search on it, with the slot of its block.
     fn job(&self, number: u64) -> Job {
-        let slot = self.work.header().time.min(self.came_at.saturating_add(self.work.interval_ms()));
+        let (time, interval_ms) = (self.work.header().time, self.work.interval_ms());
+        let slot = Slot { time, latest: self.came_at.saturating_add(interval_ms) };
         Job { number, node: self.node, work: self.work.clone(), start: self.start, slot }
     }
 }
@@ -115,15 +107,15 @@ impl Desk {
         }
     }
 
-    /// What is to be done about `event`, at `now` (ms since 1970).
-    pub fn handle(&mut self, event: Event, now: u64) -> Vec<Effect> {
+    /// What is to be done about `event`, at `now`.
+    pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
             Event::Joined(node) => self.set_joined(node, true),
             Event::Lost(node) => {
                 self.set_joined(node, false);
                 if self.is_current(node) {
-                    self.lost_at.get_or_insert(now);
+                    self.lost_at.get_or_insert(now.run_ms);
                 }
                 // No answer comes from there; another node may give one.
                 for find in self.finds.iter_mut().filter(|find| find.stage == Stage::InFlight { to: node }) {
@@ -152,15 +144,16 @@ impl Desk {
         self.running.and(self.current.as_ref()).map(|current| &*current.work)
     }
 
-    /// When, after `now`, something is to be done though nothing happens; both ms since 1970.
+    /// How long after `now` something is to be done though nothing happens, ms.
     #[must_use]
-    pub fn wake_at(&self, now: u64) -> Option<u64> {
-        let finds = self.finds.iter().filter_map(Find::wake_at);
+    pub fn wait_ms(&self, now: Now) -> Option<u64> {
+        let finds = self.finds.iter().filter_map(|find| find.wake_at(now));
         let lost = self.lost_at.map(|at| at.saturating_add(GRACE_MS));
         let rest = (self.rest_until > 0).then_some(self.rest_until);
         let done = self.done.map(|(_, until)| until);
+        let all = finds.chain(lost).chain(rest).chain(done).chain(self.standing.wake_at());
         // What is due already waits for something else, such as a node that comes back.
-        finds.chain(lost).chain(rest).chain(done).chain(self.standing.wake_at()).filter(|at| *at > now).min()
+        all.filter_map(|at| at.checked_sub(now.run_ms).filter(|wait| *wait > 0)).min()
     }
 
     /// Whether a find is on its way to a node, or could be.
@@ -194,7 +187,7 @@ impl Desk {
     }
 
     /// A node's work becomes the current one, unless it comes from a less preferred node than the one followed.
-    fn take(&mut self, node: NodeIndex, work: Arc<Work>, now: u64, effects: &mut Vec<Effect>) {
+    fn take(&mut self, node: NodeIndex, work: Arc<Work>, now: Now, effects: &mut Vec<Effect>) {
         let is_followed = |current: &Current| {
             !self.standing.is_preferred(current.node, node) || !self.is_joined(current.node)
         };
@@ -206,7 +199,7 @@ impl Desk {
         if self.current.as_ref().is_none_or(|current| current.work.id() != work.id()) {
             let parent = work.header().parent;
             let before = self.current.as_ref().filter(|current| current.work.header().parent == parent);
-            let came_at = before.map_or(now, |current| current.came_at);
+            let came_at = before.map_or(now.run_ms, |current| current.came_at);
             self.current = Some(Current { node, work, start: self.start, came_at });
         } else if let Some(current) = &mut self.current {
             current.node = node;
@@ -214,7 +207,7 @@ impl Desk {
     }
 
     /// The finds that the chain, which `work` is on top of, has gone past, and those it holds.
-    fn leave_behind(&mut self, work: &Work, now: u64, effects: &mut Vec<Effect>) {
+    fn leave_behind(&mut self, work: &Work, now: Now, effects: &mut Vec<Effect>) {
         let tip = work.header().parent;
         let tip_height = work.header().height.saturating_sub(1);
         let finds = std::mem::take(&mut self.finds);
@@ -230,7 +223,7 @@ impl Desk {
         }
     }
 
-    fn found(&mut self, job: Job, nonce: u64, now: u64, effects: &mut Vec<Effect>) {
+    fn found(&mut self, job: Job, nonce: u64, now: Now, effects: &mut Vec<Effect>) {
         if self.running.is_some_and(|(running, _)| running == job.number) {
             self.running = None;
         }
@@ -245,7 +238,7 @@ impl Desk {
         if self.finds.iter().any(|other| other.id == find.id) {
             return;
         }
-        let wait_ms = find.slot.saturating_sub(now);
+        let wait_ms = find.slot.wait_ms(now);
         effects.push(find.tell(What::Found { wait_ms }));
         // The chain may have gone on while the news of the find was under way.
         let tip = self.current.as_ref().map(|current| *current.work.header());
@@ -260,78 +253,8 @@ impl Desk {
         }
     }
 
-    fn judged(&mut self, id: Hash, outcome: Outcome, now: u64, effects: &mut Vec<Effect>) {
-        let Some(at) = self.finds.iter().position(|find| find.id == id) else { return };
-        let mut find = self.finds.remove(at);
-        let again = Stage::Ready { at: now.saturating_add(AGAIN_MS) };
-        let submission = match outcome {
-            Outcome::Judged(submission) => submission,
-            Outcome::Forgotten if find.forget() => return self.finds.push(find),
-            Outcome::Forgotten => {
-                // Nor would it know the next find for it.
-                self.current = self.current.take().filter(|current| current.work.id() != find.work.id());
-                let reason = "its node no longer knows the template, as after a restart".to_owned();
-                return effects.push(find.tell(What::Lost { reason }));
-            }
-            Outcome::NotNow(_) => {
-                find.stage = again;
-                return self.finds.push(find);
-            }
-        };
-        let what = match submission.verdict {
-            Verdict::Accepted => What::Accepted,
-            // The answer to an earlier try was lost on the way.
-            Verdict::Duplicate if find.tries > 1 => What::Accepted,
-            Verdict::Duplicate => What::Duplicate,
-            Verdict::Held => {
-                find.stage = Stage::Held { until: find.slot.max(now).saturating_add(HELD_MS) };
-                effects.push(find.tell(What::Held));
-                return self.finds.push(find);
-            }
-            Verdict::Stale => What::Stale,
-            Verdict::UnknownParent => {
-                find.stage = again;
-                return self.finds.push(find);
-            }
-            Verdict::Refused => What::Refused {
-                rule: submission.rule.unwrap_or_default(),
-                reason: submission.reason.unwrap_or_default(),
-            },
-        };
-        effects.push(find.tell(what.clone()));
-        match what {
-            What::Accepted | What::Duplicate => self.accepted(&find, now),
-            // The node has the next tip already, and its template is under way.
-            What::Stale => self.done = Some((find.work.header().parent, now.saturating_add(DONE_MS))),
-            What::Refused { .. } => {
-                self.refusals = self.refusals.saturating_add(1);
-                let rest = self.refusals.saturating_mul(REST_MS).min(MAX_REST_MS);
-                self.rest_until = now.saturating_add(rest);
-                self.standing.refused_by(find.judge(), now, effects);
-            }
-            _ => {}
-        }
-    }
-
-    /// What a node keeps may still come to something; all else is told as lost.
-    fn end(&mut self, effects: &mut Vec<Effect>) {
-        self.is_stopping = true;
-        for find in std::mem::take(&mut self.finds) {
-            if !matches!(find.stage, Stage::Held { .. }) {
-                let reason = "the program was stopped before a node had judged it".to_owned();
-                effects.push(find.tell(What::Lost { reason }));
-            }
-        }
-    }
-
-    fn accepted(&mut self, find: &Find, now: u64) {
-        self.refusals = 0;
-        self.standing.accepted_by(find.judge());
-        self.done = Some((find.work.header().parent, now.saturating_add(DONE_MS)));
-    }
-
     /// What ought to be going on at `now`; what differs from what is going on becomes effects.
-    fn settle(&mut self, now: u64, effects: &mut Vec<Effect>) {
+    fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.expire(now, effects);
         self.hand_in(now, effects);
         let wanted = self.wanted();
@@ -354,29 +277,29 @@ impl Desk {
     }
 
     /// What has lasted too long ends.
-    fn expire(&mut self, now: u64, effects: &mut Vec<Effect>) {
-        self.standing.expire(now, effects);
-        if self.lost_at.is_some_and(|at| now >= at.saturating_add(GRACE_MS)) {
+    fn expire(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.standing.expire(now.run_ms, effects);
+        if self.lost_at.is_some_and(|at| now.run_ms >= at.saturating_add(GRACE_MS)) {
             (self.current, self.lost_at) = (None, None);
         }
-        if self.done.is_some_and(|(_, until)| now >= until) {
+        if self.done.is_some_and(|(_, until)| now.run_ms >= until) {
             self.done = None;
         }
-        if now >= self.rest_until {
+        if now.run_ms >= self.rest_until {
             self.rest_until = 0;
         }
-        for find in self.finds.extract_if(.., |find| find.is_over(now, MAX_AGE_MS)) {
+        for find in self.finds.extract_if(.., |find| find.is_over(now.run_ms, MAX_AGE_MS)) {
             effects.push(find.tell(find.end_past()));
         }
     }
 
     /// Every find whose moment it is goes to a node that can judge it.
-    fn hand_in(&mut self, now: u64, effects: &mut Vec<Effect>) {
+    fn hand_in(&mut self, now: Now, effects: &mut Vec<Effect>) {
         for find in &mut self.finds {
-            if matches!(find.stage, Stage::Slot) && (self.is_stopping || now >= find.slot) {
+            if matches!(find.stage, Stage::Slot) && (self.is_stopping || find.slot.wait_ms(now) == 0) {
                 find.stage = Stage::Ready { at: 0 };
             }
-            let is_due = matches!(find.stage, Stage::Ready { at } if now >= at);
+            let is_due = matches!(find.stage, Stage::Ready { at } if now.run_ms >= at);
             if let Some(node) = find.to_whom(&self.joined).filter(|_| is_due) {
                 find.stage = Stage::InFlight { to: node };
                 find.tries += 1;

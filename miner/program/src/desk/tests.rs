@@ -1,16 +1,21 @@
 //! The desk's laws, by a small play: events in, effects out, the time a number.
 
+mod clocks;
+
 use printsy_consensus::{Header, SignedHeader, Target, VERSION, transactions_root};
 use printsy_rpc::market::BlockRef;
-use printsy_rpc::mining::{Submission, SubmitBlockParams, Template};
+use printsy_rpc::mining::{Submission, SubmitBlockParams, Template, Verdict};
 use printsy_rpc::{HashHex, Hex};
 
+use super::verdict::{AGAIN_MS, MAX_REST_MS, REST_MS};
 use super::*;
 use crate::work::Limits;
 
 /// Half of all ids meet it.
 const BITS: u32 = 0x207f_ffff;
-const NOW: u64 = 1_000_000;
+/// When plays begin, by the clock of times of day; by the other one, [`BEGUN`].
+const NOW: u64 = 1_000_000_000;
+const BEGUN: u64 = 5_000_000;
 const INTERVAL_MS: u64 = 10_000;
 
 fn key() -> SecretKey {
@@ -65,7 +70,7 @@ fn submission(verdict: Verdict) -> Outcome {
 /// A desk and what it last wanted.
 struct Play {
     desk: Desk,
-    now: u64,
+    now: Now,
     search: Option<Job>,
     submits: Vec<(NodeIndex, Hash, SubmitBlockParams)>,
     told: Vec<What>,
@@ -75,8 +80,9 @@ struct Play {
 impl Play {
     fn new(nodes: usize) -> Self {
         let desk = Desk::new(key(), nodes, 0);
+        let now = Now { run_ms: BEGUN, day_ms: NOW };
         let mut play =
-            Self { desk, now: NOW, search: None, submits: vec![], told: vec![], passed_over: vec![] };
+            Self { desk, now, search: None, submits: vec![], told: vec![], passed_over: vec![] };
         (0..nodes).for_each(|node| play.event(Event::Joined(node)));
         play
     }
@@ -120,7 +126,14 @@ impl Play {
     }
 
     fn later(&mut self, ms: u64) {
-        self.now += ms;
+        self.now.run_ms += ms;
+        self.now.day_ms += ms;
+        self.event(Event::Tick);
+    }
+
+    /// Somebody sets this machine's clock.
+    fn set_clock(&mut self, day_ms: u64) {
+        self.now.day_ms = day_ms;
         self.event(Event::Tick);
     }
 }
@@ -166,7 +179,7 @@ fn a_find_before_its_slot_is_kept_until_the_slot() {
     play.event(Event::Work(0, work_on(Hash([1; 32]), 1, 1, NOW + 500)));
     let find = play.find();
     assert_eq!((play.told.last(), play.submits.len()), (Some(&What::Found { wait_ms: 500 }), 0));
-    assert_eq!(play.desk.wake_at(play.now), Some(NOW + 500));
+    assert_eq!(play.desk.wait_ms(play.now), Some(500));
     play.later(499);
     assert!(play.submits.is_empty());
     play.later(1);
@@ -414,14 +427,14 @@ fn a_node_that_refuses_some_in_a_row_is_passed_over_for_a_while() {
     refused(&mut play, 0, 4);
     refused(&mut play, 0, 5);
     assert!(play.passed_over.is_empty());
-    let since = play.now;
+    let since = play.now.run_ms;
     refused(&mut play, 0, 6);
     assert_eq!(play.passed_over, [0]);
     play.event(Event::Work(1, work(7, 2)));
     play.event(Event::Work(0, work(7, 1)));
     assert_eq!(play.searched(), Some(work(7, 2).id()), "the next node's work, whatever the first gives");
-    assert_eq!(play.desk.wake_at(play.now), Some(since + PASS_OVER_MS));
-    play.later(since + PASS_OVER_MS - play.now - 1);
+    assert_eq!(play.desk.wait_ms(play.now), Some(since + PASS_OVER_MS - play.now.run_ms));
+    play.later(since + PASS_OVER_MS - play.now.run_ms - 1);
     assert_eq!(play.passed_over, [0]);
     play.later(1);
     assert!(play.passed_over.is_empty());
@@ -485,7 +498,7 @@ fn a_clock_that_is_late_holds_a_block_no_longer_than_the_interval_after_its_pare
     play.event(Event::Work(1, work_on(Hash([1; 32]), 1, 3, slot)));
     let find = play.find();
     assert_eq!(play.told.last(), Some(&What::Found { wait_ms: INTERVAL_MS / 2 }));
-    assert_eq!(play.desk.wake_at(play.now), Some(NOW + INTERVAL_MS));
+    assert_eq!(play.desk.wait_ms(play.now), Some(INTERVAL_MS / 2));
     play.later(INTERVAL_MS / 2 - 1);
     assert!(play.submits.is_empty());
     play.later(1);

@@ -1,0 +1,89 @@
+//! What nodes make of finds, and what follows from it: the end of each find, rests, and nodes' standing.
+
+use printsy_consensus::Hash;
+use printsy_rpc::mining::Verdict;
+
+use super::find::{Find, Stage};
+use super::{DONE_MS, Desk, Effect, Now, Outcome, What};
+
+/// How long a node that asked for patience is left alone before a find is handed in again.
+pub(super) const AGAIN_MS: u64 = 1_000;
+/// How long a node's held block is waited for, beyond its slot.
+pub(super) const HELD_MS: u64 = 60_000;
+/// How long one refused block stops the search; each further one in a row adds as much.
+pub(super) const REST_MS: u64 = 1_000;
+/// The longest such rest.
+pub(super) const MAX_REST_MS: u64 = 30_000;
+
+impl Desk {
+    pub(super) fn judged(&mut self, id: Hash, outcome: Outcome, now: Now, effects: &mut Vec<Effect>) {
+        let Some(at) = self.finds.iter().position(|find| find.id == id) else { return };
+        let mut find = self.finds.remove(at);
+        let again = Stage::Ready { at: now.run_ms.saturating_add(AGAIN_MS) };
+        let submission = match outcome {
+            Outcome::Judged(submission) => submission,
+            Outcome::Forgotten if find.forget() => return self.finds.push(find),
+            Outcome::Forgotten => {
+                // Nor would it know the next find for it.
+                self.current = self.current.take().filter(|current| current.work.id() != find.work.id());
+                let reason = "its node no longer knows the template, as after a restart".to_owned();
+                return effects.push(find.tell(What::Lost { reason }));
+            }
+            Outcome::NotNow(_) => {
+                find.stage = again;
+                return self.finds.push(find);
+            }
+        };
+        let what = match submission.verdict {
+            Verdict::Accepted => What::Accepted,
+            // The answer to an earlier try was lost on the way.
+            Verdict::Duplicate if find.tries > 1 => What::Accepted,
+            Verdict::Duplicate => What::Duplicate,
+            Verdict::Held => {
+                let until = now.run_ms.saturating_add(find.slot.wait_ms(now)).saturating_add(HELD_MS);
+                find.stage = Stage::Held { until };
+                effects.push(find.tell(What::Held));
+                return self.finds.push(find);
+            }
+            Verdict::Stale => What::Stale,
+            Verdict::UnknownParent => {
+                find.stage = again;
+                return self.finds.push(find);
+            }
+            Verdict::Refused => What::Refused {
+                rule: submission.rule.unwrap_or_default(),
+                reason: submission.reason.unwrap_or_default(),
+            },
+        };
+        effects.push(find.tell(what.clone()));
+        match what {
+            What::Accepted | What::Duplicate => self.accepted(&find, now),
+            // The node has the next tip already, and its template is under way.
+            What::Stale => self.done = Some((find.work.header().parent, now.run_ms.saturating_add(DONE_MS))),
+            What::Refused { .. } => {
+                self.refusals = self.refusals.saturating_add(1);
+                let rest = self.refusals.saturating_mul(REST_MS).min(MAX_REST_MS);
+                self.rest_until = now.run_ms.saturating_add(rest);
+                self.standing.refused_by(find.judge(), now.run_ms, effects);
+            }
+            _ => {}
+        }
+    }
+
+    /// What a node keeps may still come to something; all else is told as lost.
+    pub(super) fn end(&mut self, effects: &mut Vec<Effect>) {
+        self.is_stopping = true;
+        for find in std::mem::take(&mut self.finds) {
+            if !matches!(find.stage, Stage::Held { .. }) {
+                let reason = "the program was stopped before a node had judged it".to_owned();
+                effects.push(find.tell(What::Lost { reason }));
+            }
+        }
+    }
+
+    pub(super) fn accepted(&mut self, find: &Find, now: Now) {
+        self.refusals = 0;
+        self.standing.accepted_by(find.judge());
+        self.done = Some((find.work.header().parent, now.run_ms.saturating_add(DONE_MS)));
+    }
+}
