@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use printsy_consensus::Hash;
+use printsy_rpc::block::{BlockSelector, GetHeader, GetHeaderParams};
 use printsy_rpc::mining::{SubmitBlock, SubmitBlockParams};
 use printsy_rpc::{Address, ClientError, RpcReason};
 use prometheus_client::registry::Registry;
@@ -72,7 +73,7 @@ pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
     }
     let (engine, found) =
         Engine::start(miner).map_err(|error| Failure::Runtime(format!("cannot start a thread: {error}")))?;
-    let (judged_to, judged) = mpsc::channel(QUEUE);
+    let (answers_to, answers) = mpsc::channel(QUEUE);
     let shift = Shift {
         desk: Desk::new(key, cli.nodes.len(), start),
         begun: Instant::now(),
@@ -83,21 +84,21 @@ pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
         is_leaving: vec![false; cli.nodes.len()],
         complaints: vec![None; cli.nodes.len()],
         mined_at: None,
-        judged: judged_to,
+        answers: answers_to,
         counts,
         teller,
         counted: 0,
         rate: 0,
         is_wrong: false,
     };
-    shift.run(&mut signals, Inbox { news, found, judged }).await
+    shift.run(&mut signals, Inbox { news, found, answers }).await
 }
 
 /// What comes in.
 struct Inbox {
     news: mpsc::Receiver<News>,
     found: mpsc::Receiver<Found>,
-    judged: mpsc::Receiver<(Hash, Outcome)>,
+    answers: mpsc::Receiver<Event>,
 }
 
 /// One run of the program, from the first node to the last block.
@@ -116,7 +117,8 @@ struct Shift<'a> {
     complaints: Vec<Option<String>>,
     /// The node whose work was last searched.
     mined_at: Option<NodeIndex>,
-    judged: mpsc::Sender<(Hash, Outcome)>,
+    /// Where nodes' answers go.
+    answers: mpsc::Sender<Event>,
     counts: Metrics,
     teller: &'a Teller,
     /// Nonces tried, as last counted.
@@ -146,7 +148,7 @@ impl Shift<'_> {
                     None => return Err(Failure::Runtime("the search has panicked".to_owned())),
                 },
                 Some(news) = inbox.news.recv() => self.hear(news),
-                Some((find, outcome)) = inbox.judged.recv() => self.handle(Event::Judged { find, outcome }),
+                Some(answer) = inbox.answers.recv() => self.handle(answer),
                 () = sleep_until(wake) => self.handle(Event::Tick),
             }
             if self.is_wrong {
@@ -172,8 +174,8 @@ impl Shift<'_> {
         }
         while self.desk.is_handing_in() {
             tokio::select! {
-                judged = timeout_at(until, inbox.judged.recv()) => match judged {
-                    Ok(Some((find, outcome))) => self.handle(Event::Judged { find, outcome }),
+                answer = timeout_at(until, inbox.answers.recv()) => match answer {
+                    Ok(Some(answer)) => self.handle(answer),
                     _ => break,
                 },
                 name = signals.next() => {
@@ -206,6 +208,7 @@ impl Shift<'_> {
                     self.counts.searching(None);
                 }
                 Effect::Submit { node, find, params } => self.submit(node, find, params),
+                Effect::LookUp { node, find } => self.look_up(node, find),
                 Effect::PassOver(node) => {
                     let url = &self.urls[node];
                     tracing::warn!(
@@ -303,7 +306,7 @@ impl Shift<'_> {
     }
 
     fn submit(&self, node: NodeIndex, find: Hash, params: SubmitBlockParams) {
-        let (link, judged) = (self.links[node].clone(), self.judged.clone());
+        let (link, answers) = (self.links[node].clone(), self.answers.clone());
         tokio::spawn(async move {
             let outcome = match link {
                 Some(link) => hand_in(&link, &params).await,
@@ -313,7 +316,19 @@ impl Shift<'_> {
                 tracing::warn!(hash = %find, why, "block not judged yet, kept");
             }
             // Nobody waits for it once the program ends.
-            let _ = judged.send((find, outcome)).await;
+            let _ = answers.send(Event::Judged { find, outcome }).await;
+        });
+    }
+
+    fn look_up(&self, node: NodeIndex, find: Hash) {
+        let (link, answers) = (self.links[node].clone(), self.answers.clone());
+        tokio::spawn(async move {
+            let is_on_chain = match link {
+                Some(link) => is_on_chain(&link, find).await,
+                None => false,
+            };
+            // Nobody waits for it once the program ends.
+            let _ = answers.send(Event::LookedUp { find, is_on_chain }).await;
         });
     }
 
@@ -355,6 +370,18 @@ impl Shift<'_> {
 
 /// The fates that are summed up for people.
 const FATES: [&str; 6] = ["found", "accepted", "stale", "held", "refused", "lost"];
+
+/// Whether a node's chain holds a block; not, where it does not say.
+async fn is_on_chain(link: &Link, block: Hash) -> bool {
+    let params = GetHeaderParams { block: BlockSelector::Hash(block.into()) };
+    match link.call::<GetHeader>(&params).await {
+        Ok(header) => header.confirmations > 0,
+        Err(error) => {
+            tracing::debug!(hash = %block, why = sentence(&error), "not found on the chain");
+            false
+        }
+    }
+}
 
 /// Hands a block in.
 async fn hand_in(link: &Link, params: &SubmitBlockParams) -> Outcome {

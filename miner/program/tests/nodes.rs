@@ -283,6 +283,21 @@ async fn a_template_forgotten_by_a_restarted_node_is_told_as_lost_unless_the_blo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_block_on_the_chain_is_accepted_though_its_node_forgot_its_template_before_it_answered() {
+    let busy = RpcError::refused("this node is stopping", ErrorData::new(RpcReason::Storage));
+    let unknown = RpcError::refused("no such template", ErrorData::new(RpcReason::UnknownTemplate));
+    let says = Says { verdict: Err(busy), ..Says::template(1, EASY, 1) };
+    let mut node = Mock::start(Tells::Pushes, says.clone()).await;
+    let mut miner = Running::start(&[&node.url]);
+    let found = block(&header(1, EASY, 1), &node.submitted().await);
+    miner.says("block not judged yet, kept");
+    node.say(Says { verdict: Err(unknown), is_on_chain: true, ..says });
+    assert_eq!(miner.says("block accepted")["hash"], found.id().to_string());
+    assert_eq!(miner.said("block lost"), 0);
+    assert_eq!(miner.stop_by("TERM").0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_refuses_three_blocks_in_a_row_is_passed_over_for_the_next() {
     let says = Says { verdict: Ok(Verdict::Refused), ..Says::template(1, EASY, 1) };
     let refusing = Mock::start(Tells::Pushes, says).await;

@@ -36,6 +36,13 @@ pub enum Event {
         /// What the node made of it.
         outcome: Outcome,
     },
+    /// What became of looking a block up.
+    LookedUp {
+        /// The block's id.
+        find: Hash,
+        /// Whether the node's chain holds it; not, where there is no answer.
+        is_on_chain: bool,
+    },
     /// Time passed.
     Tick,
     /// The program ends: nothing is searched, and finds are handed in at once.
@@ -85,6 +92,13 @@ pub enum Effect {
         find: Hash,
         /// How.
         params: SubmitBlockParams,
+    },
+    /// Ask whether its chain holds a block.
+    LookUp {
+        /// Whom.
+        node: NodeIndex,
+        /// The block's id.
+        find: Hash,
     },
     /// Prefer every other node to this one, which refuses what is found.
     PassOver(NodeIndex),

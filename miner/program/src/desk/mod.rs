@@ -9,10 +9,12 @@
 //!   second block on one parent gains nothing;
 //! - a find is kept until a node has judged it or the chain has gone past it; it goes back to the node that made its
 //!   template, and one that holds no transactions may go to any node, whole;
+//! - before a find is told as stale or lost without a verdict, a node is asked whether its chain holds it (`doubt`);
 //! - work of a node that is gone is searched on for [`GRACE_MS`], no longer: by then it is likely to be stale;
 //! - a node that refuses [`MAX_REFUSALS`] blocks in a row comes after all others for [`PASS_OVER_MS`] (`standing`);
 //! - a block waits for its slot, a time of day (`slot`); all other waits are measured by a clock that nobody sets.
 
+mod doubt;
 mod event;
 mod find;
 mod slot;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 use printsy_consensus::{Hash, SecretKey};
 
 use crate::work::Work;
+use doubt::Doubt;
 pub use event::{Effect, Event, Fact, Job, NodeIndex, Outcome, What};
 use find::{Find, Stage};
 pub use slot::{Now, Slot};
@@ -74,6 +77,8 @@ pub struct Desk {
     /// Since when the current node is gone.
     lost_at: Option<u64>,
     finds: Vec<Find>,
+    /// Those that a node is asked about, before they are told as stale or lost.
+    doubts: Vec<Doubt>,
     /// The parent that has its block, until when its templates are ignored.
     done: Option<(Hash, u64)>,
     /// Until when nothing is searched.
@@ -98,6 +103,7 @@ impl Desk {
             current: None,
             lost_at: None,
             finds: Vec::new(),
+            doubts: Vec::new(),
             done: None,
             rest_until: 0,
             refusals: 0,
@@ -121,6 +127,7 @@ impl Desk {
                 for find in self.finds.iter_mut().filter(|find| find.stage == Stage::InFlight { to: node }) {
                     find.stage = Stage::Ready { at: 0 };
                 }
+                self.ask_others(node, &mut effects);
             }
             Event::Idle(node) => {
                 if self.is_current(node) {
@@ -130,6 +137,7 @@ impl Desk {
             Event::Work(node, work) => self.take(node, work, now, &mut effects),
             Event::Found { job, nonce } => self.found(job, nonce, now, &mut effects),
             Event::Judged { find, outcome } => self.judged(find, outcome, now, &mut effects),
+            Event::LookedUp { find, is_on_chain } => self.looked_up(find, is_on_chain, now, &mut effects),
             Event::Tick => {}
             Event::Stop => self.is_stopping = true,
             Event::End => self.end(&mut effects),
@@ -156,20 +164,21 @@ impl Desk {
         all.filter_map(|at| at.checked_sub(now.run_ms).filter(|wait| *wait > 0)).min()
     }
 
-    /// Whether a find is on its way to a node, or could be.
+    /// Whether a find is on its way to a node, or could be, or a node is asked about one.
     #[must_use]
     pub fn is_handing_in(&self) -> bool {
-        self.finds.iter().any(|find| match find.stage {
+        !self.doubts.is_empty() || self.finds.iter().any(|find| match find.stage {
             Stage::InFlight { .. } => true,
             Stage::Slot | Stage::Ready { .. } => find.to_whom(&self.joined).is_some(),
             Stage::Held { .. } => false,
         })
     }
 
-    /// Whether something that was found for a node is still to be judged by it.
+    /// Whether something that was found for a node is still to be judged by it, or it is asked about a find.
     #[must_use]
     pub fn has_finds_of(&self, node: NodeIndex) -> bool {
         self.finds.iter().any(|find| find.node == node && !matches!(find.stage, Stage::Held { .. }))
+            || self.doubts.iter().any(|doubt| doubt.asked == node)
     }
 
     fn set_joined(&mut self, node: NodeIndex, is_joined: bool) {
@@ -216,7 +225,8 @@ impl Desk {
                 self.accepted(&find, now);
                 effects.push(find.tell(What::Accepted));
             } else if find.is_past(&tip, tip_height) {
-                effects.push(find.tell(find.end_past()));
+                let otherwise = find.end_past();
+                self.doubt(find, otherwise, effects);
             } else {
                 self.finds.push(find);
             }
@@ -249,7 +259,7 @@ impl Desk {
         self.finds.push(find);
         if self.finds.len() > MAX_FINDS {
             let oldest = self.finds.remove(0);
-            effects.push(oldest.tell(What::Lost { reason: "too many blocks wait already".to_owned() }));
+            self.doubt(oldest, What::Lost { reason: "too many blocks wait already".to_owned() }, effects);
         }
     }
 
@@ -288,8 +298,11 @@ impl Desk {
         if now.run_ms >= self.rest_until {
             self.rest_until = 0;
         }
-        for find in self.finds.extract_if(.., |find| find.is_over(now.run_ms, MAX_AGE_MS)) {
-            effects.push(find.tell(find.end_past()));
+        let over: Vec<Find> =
+            self.finds.extract_if(.., |find| find.is_over(now.run_ms, MAX_AGE_MS)).collect();
+        for find in over {
+            let otherwise = find.end_past();
+            self.doubt(find, otherwise, effects);
         }
     }
 

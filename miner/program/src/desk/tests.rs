@@ -1,6 +1,7 @@
 //! The desk's laws, by a small play: events in, effects out, the time a number.
 
 mod clocks;
+mod doubts;
 
 use printsy_consensus::{Header, SignedHeader, Target, VERSION, transactions_root};
 use printsy_rpc::market::BlockRef;
@@ -73,6 +74,7 @@ struct Play {
     now: Now,
     search: Option<Job>,
     submits: Vec<(NodeIndex, Hash, SubmitBlockParams)>,
+    look_ups: Vec<(NodeIndex, Hash)>,
     told: Vec<What>,
     passed_over: Vec<NodeIndex>,
 }
@@ -82,7 +84,7 @@ impl Play {
         let desk = Desk::new(key(), nodes, 0);
         let now = Now { run_ms: BEGUN, day_ms: NOW };
         let mut play =
-            Self { desk, now, search: None, submits: vec![], told: vec![], passed_over: vec![] };
+            Self { desk, now, search: None, submits: vec![], look_ups: vec![], told: vec![], passed_over: vec![] };
         (0..nodes).for_each(|node| play.event(Event::Joined(node)));
         play
     }
@@ -94,6 +96,7 @@ impl Play {
                 Effect::Search(job) => self.search = Some(job),
                 Effect::Rest => self.search = None,
                 Effect::Submit { node, find, params } => self.submits.push((node, find, params)),
+                Effect::LookUp { node, find } => self.look_ups.push((node, find)),
                 Effect::Tell(fact) => self.told.push(fact.what),
                 Effect::PassOver(node) => self.passed_over.push(node),
                 Effect::TryAgain(node) => self.passed_over.retain(|other| *other != node),
@@ -119,6 +122,12 @@ impl Play {
 
     fn judged(&mut self, find: Hash, outcome: Outcome) {
         self.event(Event::Judged { find, outcome });
+    }
+
+    /// Answers the one question that is open: it was put to `node`.
+    fn looked_up(&mut self, node: NodeIndex, find: Hash, is_on_chain: bool) {
+        assert_eq!(std::mem::take(&mut self.look_ups), [(node, find)]);
+        self.event(Event::LookedUp { find, is_on_chain });
     }
 
     fn searched(&self) -> Option<Hash> {
@@ -228,6 +237,10 @@ fn a_held_block_is_accepted_once_work_stands_on_it_and_stale_once_other_work_doe
         assert_eq!(play.searched(), None, "its parent's block is found");
         let tip = if own { find } else { Hash([0; 32]) };
         play.event(Event::Work(0, work_on(tip, 2, 1, 0)));
+        if !own {
+            assert_eq!(play.told.last(), Some(&What::Held), "not before the node was asked");
+            play.looked_up(0, find, false);
+        }
         assert_eq!(play.told.last(), Some(if own { &What::Accepted } else { &What::Stale }));
         assert!(play.searched().is_some());
     }
@@ -276,6 +289,7 @@ fn what_is_on_its_way_to_a_node_that_is_lost_is_handed_in_elsewhere_at_once() {
     assert_eq!(play.submits.first().map(|submit| (submit.0, submit.1)), Some((1, find)));
     // The first node had it after all, and had told the second.
     play.judged(find, submission(Verdict::Duplicate));
+    play.looked_up(1, find, true);
     assert_eq!(play.told.last(), Some(&What::Accepted));
     play.judged(find, Outcome::NotNow("too late".to_owned()));
     assert!(play.submits.is_empty());
@@ -288,11 +302,15 @@ fn a_forgotten_template_costs_the_block_only_if_the_miner_does_not_have_it_all()
         play.event(Event::Work(0, work(1, body)));
         let find = play.find();
         play.judged(find, Outcome::Forgotten);
-        assert_eq!(matches!(play.told.last(), Some(What::Lost { .. })), is_lost);
         assert_eq!(play.submits.len(), usize::from(!is_lost));
+        if is_lost {
+            play.looked_up(0, find, false);
+        }
+        assert_eq!(matches!(play.told.last(), Some(What::Lost { .. })), is_lost);
         if !is_lost {
             assert!(matches!(play.submits[0].2, SubmitBlockParams::Block { .. }));
             play.judged(find, Outcome::Forgotten);
+            play.looked_up(0, find, false);
             assert!(matches!(play.told.last(), Some(What::Lost { .. })), "no third way");
         }
         assert_eq!(play.searched(), None, "the next find for it would be lost too");
@@ -300,16 +318,21 @@ fn a_forgotten_template_costs_the_block_only_if_the_miner_does_not_have_it_all()
 }
 
 #[test]
-fn no_answer_is_asked_for_again_and_a_duplicate_then_is_the_first_try_s_success() {
+fn no_answer_is_asked_for_again_and_a_duplicate_then_is_what_the_first_try_came_to() {
     let mut play = Play::new(1);
-    play.event(Event::Work(0, work(1, 1)));
-    let find = play.find();
-    play.judged(find, Outcome::NotNow("no answer".to_owned()));
-    assert!(play.submits.is_empty());
-    play.later(AGAIN_MS);
-    assert_eq!(play.submits.len(), 1);
-    play.judged(find, submission(Verdict::Duplicate));
-    assert_eq!(play.told.last(), Some(&What::Accepted));
+    for is_on_chain in [true, false] {
+        let mut play = Play::new(1);
+        play.event(Event::Work(0, work(1, 1)));
+        let find = play.find();
+        play.judged(find, Outcome::NotNow("no answer".to_owned()));
+        assert!(play.submits.is_empty());
+        play.later(AGAIN_MS);
+        assert_eq!(play.submits.len(), 1);
+        play.judged(find, submission(Verdict::Duplicate));
+        play.looked_up(0, find, is_on_chain);
+        assert_eq!(play.told.last(), Some(if is_on_chain { &What::Accepted } else { &What::Stale }));
+        assert_eq!(play.searched(), None, "its parent has a block");
+    }
     // At the first try it is somebody else's.
     play.event(Event::Work(0, work(2, 1)));
     let find = play.find();

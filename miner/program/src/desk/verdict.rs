@@ -27,7 +27,7 @@ impl Desk {
                 // Nor would it know the next find for it.
                 self.current = self.current.take().filter(|current| current.work.id() != find.work.id());
                 let reason = "its node no longer knows the template, as after a restart".to_owned();
-                return effects.push(find.tell(What::Lost { reason }));
+                return self.doubt(find, What::Lost { reason }, effects);
             }
             Outcome::NotNow(_) => {
                 find.stage = again;
@@ -36,8 +36,11 @@ impl Desk {
         };
         let what = match submission.verdict {
             Verdict::Accepted => What::Accepted,
-            // The answer to an earlier try was lost on the way.
-            Verdict::Duplicate if find.tries > 1 => What::Accepted,
+            // The answer to an earlier try was lost on the way, whatever it was.
+            Verdict::Duplicate if find.tries > 1 => {
+                self.done = Some((find.work.header().parent, now.run_ms.saturating_add(DONE_MS)));
+                return self.doubt(find, What::Stale, effects);
+            }
             Verdict::Duplicate => What::Duplicate,
             Verdict::Held => {
                 let until = now.run_ms.saturating_add(find.slot.wait_ms(now)).saturating_add(HELD_MS);
@@ -79,6 +82,7 @@ impl Desk {
                 effects.push(find.tell(What::Lost { reason }));
             }
         }
+        self.end_doubts(effects);
     }
 
     pub(super) fn accepted(&mut self, find: &Find, now: Now) {
