@@ -19,7 +19,7 @@ pub(super) enum Stage {
     /// A node has been asked.
     InFlight { to: NodeIndex },
     /// A node keeps it, and is waited for until then.
-    Held { until: u64 },
+    Held { by: NodeIndex, until: u64 },
 }
 
 /// A find.
@@ -35,6 +35,8 @@ pub(super) struct Find {
     pub(super) slot: Slot,
     /// How many times it was handed in.
     pub(super) tries: u32,
+    /// A node kept it once, which is told once.
+    pub(super) was_held: bool,
     nonce: u64,
     signature: Signature,
     /// When its slot was to come, as it was found: by the clock that nobody sets.
@@ -57,6 +59,7 @@ impl Find {
             stage: Stage::Slot,
             slot,
             tries: 0,
+            was_held: false,
             nonce,
             signature,
             due_at: now.run_ms.saturating_add(slot.wait_ms(now)),
@@ -81,8 +84,18 @@ impl Find {
     /// Who judges it: the node it was handed in to, or, where that was lost meanwhile, the one that made its template.
     pub(super) fn judge(&self) -> NodeIndex {
         match self.stage {
-            Stage::InFlight { to } => to,
+            Stage::InFlight { to } | Stage::Held { by: to, .. } => to,
             _ => self.node,
+        }
+    }
+
+    /// Its node is gone, or there anew. No answer comes from the one that was asked, and what was kept there may be
+    /// forgotten: it is handed in again. That a node has it already does no harm.
+    pub(super) fn hand_in_again(&mut self, node: NodeIndex, is_gone: bool) {
+        match self.stage {
+            Stage::InFlight { to } if is_gone && to == node => self.stage = Stage::Ready { at: 0 },
+            Stage::Held { by, .. } if by == node => self.stage = Stage::Ready { at: 0 },
+            _ => {}
         }
     }
 
@@ -121,7 +134,7 @@ impl Find {
         match self.stage {
             // The interval bounds the one, and what is asked of a node the other.
             Stage::Slot | Stage::InFlight { .. } => false,
-            Stage::Held { until } => run_ms >= until,
+            Stage::Held { until, .. } => run_ms >= until,
             Stage::Ready { .. } => run_ms >= self.due_at.saturating_add(max_age_ms),
         }
     }
@@ -140,13 +153,23 @@ impl Find {
         }
     }
 
+    /// What it came to where its time is over.
+    pub(super) fn end_late(&self) -> What {
+        match self.stage {
+            Stage::Held { .. } => {
+                What::Lost { reason: "the node that kept it until its time never took it".to_owned() }
+            }
+            _ => self.end_past(),
+        }
+    }
+
     /// When it is to be looked at though nothing happens, by the clock that nobody sets.
     pub(super) fn wake_at(&self, now: Now) -> Option<u64> {
         match self.stage {
             Stage::Slot => Some(now.run_ms.saturating_add(self.slot.wait_ms(now))),
             Stage::Ready { at } => Some(at),
             Stage::InFlight { .. } => None,
-            Stage::Held { until } => Some(until),
+            Stage::Held { until, .. } => Some(until),
         }
     }
 

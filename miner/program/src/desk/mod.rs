@@ -9,6 +9,7 @@
 //!   second block on one parent gains nothing;
 //! - a find is kept until a node has judged it or the chain has gone past it; it goes back to the node that made its
 //!   template, and one that holds no transactions may go to any node, whole;
+//! - what a node keeps until its time is handed in again when that node is gone or there anew;
 //! - before a find is told as stale or lost without a verdict, a node is asked whether its chain holds it (`doubt`);
 //! - work of a node that is gone is searched on for [`GRACE_MS`], no longer: by then it is likely to be stale;
 //! - a node that refuses [`MAX_REFUSALS`] blocks in a row comes after all others for [`PASS_OVER_MS`] (`standing`);
@@ -117,16 +118,16 @@ impl Desk {
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Joined(node) => self.set_joined(node, true),
+            Event::Joined(node) => {
+                self.set_joined(node, true);
+                self.finds.iter_mut().for_each(|find| find.hand_in_again(node, false));
+            }
             Event::Lost(node) => {
                 self.set_joined(node, false);
                 if self.is_current(node) {
                     self.lost_at.get_or_insert(now.run_ms);
                 }
-                // No answer comes from there; another node may give one.
-                for find in self.finds.iter_mut().filter(|find| find.stage == Stage::InFlight { to: node }) {
-                    find.stage = Stage::Ready { at: 0 };
-                }
+                self.finds.iter_mut().for_each(|find| find.hand_in_again(node, true));
                 self.ask_others(node, &mut effects);
             }
             Event::Idle(node) => {
@@ -301,7 +302,7 @@ impl Desk {
         let over: Vec<Find> =
             self.finds.extract_if(.., |find| find.is_over(now.run_ms, MAX_AGE_MS)).collect();
         for find in over {
-            let otherwise = find.end_past();
+            let otherwise = find.end_late();
             self.doubt(find, otherwise, effects);
         }
     }

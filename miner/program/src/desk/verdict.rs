@@ -44,8 +44,10 @@ impl Desk {
             Verdict::Duplicate => What::Duplicate,
             Verdict::Held => {
                 let until = now.run_ms.saturating_add(find.slot.wait_ms(now)).saturating_add(HELD_MS);
-                find.stage = Stage::Held { until };
-                effects.push(find.tell(What::Held));
+                find.stage = Stage::Held { by: find.judge(), until };
+                if !std::mem::replace(&mut find.was_held, true) {
+                    effects.push(find.tell(What::Held));
+                }
                 return self.finds.push(find);
             }
             Verdict::Stale => What::Stale,

@@ -1,5 +1,6 @@
 //! Finds that seem lost or stale, and of which a node is asked.
 
+use super::super::verdict::HELD_MS;
 use super::*;
 
 #[test]
@@ -56,4 +57,59 @@ fn where_nobody_can_be_asked_a_find_is_told_as_what_it_seems() {
     assert_eq!((play.told.last(), play.desk.is_handing_in()), (Some(&What::Stale), false));
     play.event(Event::LookedUp { find, is_on_chain: true });
     assert_eq!(play.told.last(), Some(&What::Stale), "told once");
+}
+
+#[test]
+fn a_held_block_goes_to_its_node_again_when_that_is_there_anew() {
+    for is_told_gone in [true, false] {
+        let mut play = Play::new(1);
+        play.event(Event::Work(0, work(1, 1)));
+        let find = play.find();
+        play.judged(find, submission(Verdict::Held));
+        if is_told_gone {
+            play.event(Event::Lost(0));
+            assert!(play.submits.is_empty());
+        }
+        play.event(Event::Joined(0));
+        assert_eq!(play.submits.first().map(|submit| (submit.0, submit.1)), Some((0, find)));
+        play.judged(find, submission(Verdict::Held));
+        assert_eq!(play.told.iter().filter(|what| **what == What::Held).count(), 1, "told once");
+        play.event(Event::Joined(0));
+        // It was started anew and knows nothing of it: the search goes on at once, and not in a minute.
+        play.judged(find, Outcome::Forgotten);
+        play.looked_up(0, find, false);
+        assert!(matches!(play.told.last(), Some(What::Lost { .. })), "{:?}", play.told);
+        play.event(Event::Work(0, work(1, 2)));
+        assert!(play.searched().is_some());
+    }
+}
+
+#[test]
+fn a_held_block_keeps_no_other_node_s_work_from_being_searched_when_its_node_is_gone() {
+    let mut play = Play::new(2);
+    play.event(Event::Work(0, work(1, 1)));
+    let find = play.find();
+    play.judged(find, submission(Verdict::Held));
+    play.event(Event::Lost(0));
+    play.event(Event::Work(1, work(1, 2)));
+    assert_eq!(play.searched(), Some(work(1, 2).id()));
+    // An empty one is whole: the next node is given it.
+    let mut play = Play::new(2);
+    play.event(Event::Work(0, work(1, 0)));
+    let find = play.find();
+    play.judged(find, submission(Verdict::Held));
+    play.event(Event::Lost(0));
+    assert_eq!(play.submits.first().map(|submit| (submit.0, submit.1)), Some((1, find)));
+}
+
+#[test]
+fn a_held_block_that_its_node_never_takes_is_lost() {
+    let mut play = Play::new(1);
+    play.event(Event::Work(0, work(1, 1)));
+    let find = play.find();
+    play.judged(find, submission(Verdict::Held));
+    play.later(HELD_MS);
+    play.looked_up(0, find, false);
+    let Some(What::Lost { reason }) = play.told.last() else { panic!("{:?}", play.told) };
+    assert!(reason.contains("never took it"), "{reason}");
 }
