@@ -261,7 +261,8 @@ impl Shift<'_> {
             }
             News::Lost { node, why } => {
                 self.counts.node_lost();
-                self.lose(node);
+                self.part_from(node);
+                self.handle(Event::Lost(node));
                 self.complain(node, why, "no connection to the node");
             }
             News::Left { node } => {
@@ -273,14 +274,13 @@ impl Shift<'_> {
     }
 
     /// A node cannot be asked any more.
-    fn lose(&mut self, node: NodeIndex) {
+    fn part_from(&mut self, node: NodeIndex) {
         self.links[node] = None;
         self.count_nodes();
         self.is_leaving[node] = false;
         if self.mined_at == Some(node) {
             self.mined_at = None;
         }
-        self.handle(Event::Lost(node));
     }
 
     fn count_nodes(&self) {
@@ -291,7 +291,8 @@ impl Shift<'_> {
     fn take_leave(&mut self) {
         for node in 0..self.links.len() {
             if self.is_leaving[node] && !self.desk.has_finds_of(node) {
-                self.lose(node);
+                self.part_from(node);
+                self.handle(Event::Left(node));
             }
         }
     }

@@ -16,8 +16,10 @@ pub type NodeIndex = usize;
 pub enum Event {
     /// A node can be asked.
     Joined(NodeIndex),
-    /// A node cannot be asked any more.
+    /// A node cannot be asked any more: it may be dead.
     Lost(NodeIndex),
+    /// A node is asked no more, as there is a better one.
+    Left(NodeIndex),
     /// A node has no work for this miner now.
     Idle(NodeIndex),
     /// A node's work, checked.

@@ -67,6 +67,16 @@ impl Current {
     }
 }
 
+/// A parent that has its block.
+#[derive(Clone, Copy, Debug)]
+struct Done {
+    parent: Hash,
+    /// By whose word.
+    by: NodeIndex,
+    /// Until when its templates are ignored.
+    until: u64,
+}
+
 /// The desk.
 #[derive(Debug)]
 pub struct Desk {
@@ -80,8 +90,7 @@ pub struct Desk {
     finds: Vec<Find>,
     /// Those that a node is asked about, before they are told as stale or lost.
     doubts: Vec<Doubt>,
-    /// The parent that has its block, until when its templates are ignored.
-    done: Option<(Hash, u64)>,
+    done: Option<Done>,
     /// Until when nothing is searched.
     rest_until: u64,
     refusals: u64,
@@ -123,13 +132,10 @@ impl Desk {
                 self.finds.iter_mut().for_each(|find| find.hand_in_again(node, false));
             }
             Event::Lost(node) => {
-                self.set_joined(node, false);
-                if self.is_current(node) {
-                    self.lost_at.get_or_insert(now.run_ms);
-                }
-                self.finds.iter_mut().for_each(|find| find.hand_in_again(node, true));
-                self.ask_others(node, &mut effects);
+                self.part_from(node, now, &mut effects);
+                self.undo_done(node);
             }
+            Event::Left(node) => self.part_from(node, now, &mut effects),
             Event::Idle(node) => {
                 if self.is_current(node) {
                     self.current = None;
@@ -159,7 +165,7 @@ impl Desk {
         let finds = self.finds.iter().filter_map(|find| find.wake_at(now));
         let lost = self.lost_at.map(|at| at.saturating_add(GRACE_MS));
         let rest = (self.rest_until > 0).then_some(self.rest_until);
-        let done = self.done.map(|(_, until)| until);
+        let done = self.done.map(|done| done.until);
         let all = finds.chain(lost).chain(rest).chain(done).chain(self.standing.wake_at());
         // What is due already waits for something else, such as a node that comes back.
         all.filter_map(|at| at.checked_sub(now.run_ms).filter(|wait| *wait > 0)).min()
@@ -185,6 +191,27 @@ impl Desk {
     fn set_joined(&mut self, node: NodeIndex, is_joined: bool) {
         if let Some(joined) = self.joined.get_mut(node) {
             *joined = is_joined;
+        }
+    }
+
+    /// A node cannot be asked any more.
+    fn part_from(&mut self, node: NodeIndex, now: Now, effects: &mut Vec<Effect>) {
+        self.set_joined(node, false);
+        if self.is_current(node) {
+            self.lost_at.get_or_insert(now.run_ms);
+        }
+        self.finds.iter_mut().for_each(|find| find.hand_in_again(node, true));
+        self.ask_others(node, effects);
+    }
+
+    /// The node by whose word a parent has its block is gone, maybe before it told any other: what others build on that
+    /// parent counts again. Its own work there does not.
+    fn undo_done(&mut self, lost: NodeIndex) {
+        if let Some(done) = self.done.take_if(|done| done.by == lost) {
+            let is_over = |current: &mut Current| {
+                current.node == lost && current.work.header().parent == done.parent
+            };
+            drop(self.current.take_if(is_over));
         }
     }
 
@@ -293,7 +320,7 @@ impl Desk {
         if self.lost_at.is_some_and(|at| now.run_ms >= at.saturating_add(GRACE_MS)) {
             (self.current, self.lost_at) = (None, None);
         }
-        if self.done.is_some_and(|(_, until)| now.run_ms >= until) {
+        if self.done.is_some_and(|done| now.run_ms >= done.until) {
             self.done = None;
         }
         if now.run_ms >= self.rest_until {
@@ -326,7 +353,7 @@ impl Desk {
     fn wanted(&self) -> Option<&Current> {
         let current = self.current.as_ref()?;
         let parent = current.work.header().parent;
-        let is_done = self.done.is_some_and(|(done, _)| done == parent);
+        let is_done = self.done.is_some_and(|done| done.parent == parent);
         // A find that nobody there can judge keeps nobody from finding another one.
         let has_find = self.finds.iter().any(|find| {
             find.work.header().parent == parent

@@ -4,7 +4,7 @@ use printsy_consensus::Hash;
 use printsy_rpc::mining::Verdict;
 
 use super::find::{Find, Stage};
-use super::{DONE_MS, Desk, Effect, Now, Outcome, What};
+use super::{DONE_MS, Desk, Done, Effect, Now, Outcome, What};
 
 /// How long a node that asked for patience is left alone before a find is handed in again.
 pub(super) const AGAIN_MS: u64 = 1_000;
@@ -38,7 +38,7 @@ impl Desk {
             Verdict::Accepted => What::Accepted,
             // The answer to an earlier try was lost on the way, whatever it was.
             Verdict::Duplicate if find.tries > 1 => {
-                self.done = Some((find.work.header().parent, now.run_ms.saturating_add(DONE_MS)));
+                self.is_done(&find, now);
                 return self.doubt(find, What::Stale, effects);
             }
             Verdict::Duplicate => What::Duplicate,
@@ -64,7 +64,7 @@ impl Desk {
         match what {
             What::Accepted | What::Duplicate => self.accepted(&find, now),
             // The node has the next tip already, and its template is under way.
-            What::Stale => self.done = Some((find.work.header().parent, now.run_ms.saturating_add(DONE_MS))),
+            What::Stale => self.is_done(&find, now),
             What::Refused { .. } => {
                 self.refusals = self.refusals.saturating_add(1);
                 let rest = self.refusals.saturating_mul(REST_MS).min(MAX_REST_MS);
@@ -90,6 +90,12 @@ impl Desk {
     pub(super) fn accepted(&mut self, find: &Find, now: Now) {
         self.refusals = 0;
         self.standing.accepted_by(find.judge());
-        self.done = Some((find.work.header().parent, now.run_ms.saturating_add(DONE_MS)));
+        self.is_done(find, now);
+    }
+
+    /// By the word of the node that judged a find, its parent has a block.
+    fn is_done(&mut self, find: &Find, now: Now) {
+        let (parent, until) = (find.work.header().parent, now.run_ms.saturating_add(DONE_MS));
+        self.done = Some(Done { parent, by: find.judge(), until });
     }
 }

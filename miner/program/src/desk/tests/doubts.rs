@@ -113,3 +113,34 @@ fn a_held_block_that_its_node_never_takes_is_lost() {
     let Some(What::Lost { reason }) = play.told.last() else { panic!("{:?}", play.told) };
     assert!(reason.contains("never took it"), "{reason}");
 }
+
+#[test]
+fn a_block_whose_node_dies_with_it_keeps_nobody_from_the_next_node_s_work_on_its_parent() {
+    for verdict in [Verdict::Accepted, Verdict::Stale] {
+        let mut play = Play::new(2);
+        play.event(Event::Work(0, work(1, 1)));
+        let find = play.find();
+        play.judged(find, submission(verdict));
+        // Another node is none of its affair.
+        play.event(Event::Lost(1));
+        play.event(Event::Joined(1));
+        assert_eq!(play.searched(), None);
+        play.event(Event::Lost(0));
+        assert_eq!(play.searched(), None, "its own template on that parent is over");
+        play.event(Event::Work(1, work(1, 2)));
+        assert_eq!(play.searched(), Some(work(1, 2).id()));
+    }
+}
+
+#[test]
+fn the_word_of_a_node_that_was_left_for_a_better_one_holds() {
+    let mut play = Play::new(2);
+    play.event(Event::Lost(0));
+    play.event(Event::Work(1, work(1, 1)));
+    let find = play.find();
+    play.judged(find, submission(Verdict::Accepted));
+    play.event(Event::Joined(0));
+    play.event(Event::Left(1));
+    play.event(Event::Work(0, work(1, 2)));
+    assert_eq!(play.searched(), None, "the block is on its way to this one, too");
+}
