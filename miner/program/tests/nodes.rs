@@ -226,6 +226,30 @@ async fn a_node_that_never_answers_a_subscription_is_left_for_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_asked_too_often_stops_no_search_and_is_asked_again_when_it_says() {
+    let busy = || {
+        let mut data = ErrorData::new(RpcReason::RateLimited);
+        data.retry_after_ms = Some(50);
+        RpcError::refused("too many calls", data)
+    };
+    for tells in [Tells::Answers, Tells::Http] {
+        let node = Mock::start(tells, Says::template(1, HARD, 1)).await;
+        let mut miner = Running::start(&[&node.url]);
+        miner.says("searching");
+        node.say(Says { template: Err(busy()), ..Says::nothing() });
+        let asked = node.asked();
+        miner.says("asked too often");
+        while node.asked() < asked + 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        node.say(Says::template(2, HARD, 1));
+        miner.says_that("searching", |line| line["height"] == 2);
+        assert_eq!(miner.said("no work from the node"), 0);
+        assert_eq!(miner.stop_by("TERM").0, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_key_is_told_in_plain_words_and_mining_goes_on_once_it_is_registered_again() {
     let revoked = || {
         let mut data = ErrorData::new(RpcReason::NotAuthorized);

@@ -27,6 +27,8 @@ const POLL_EVERY: Duration = Duration::from_millis(100);
 const SILENCE: Duration = Duration::from_secs(3);
 /// How soon a node that has no work for this miner is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(3);
+/// How long a node that was asked too often is left alone at the most, whatever it says.
+const MAX_PATIENCE: Duration = Duration::from_secs(15);
 /// How soon a subscription that the node ended is begun again: where the next block lets the miner mine again (B4).
 const SUBSCRIBE_AGAIN: Duration = Duration::from_millis(200);
 /// How long a node is asked by HTTP before a WebSocket is tried again.
@@ -170,6 +172,7 @@ impl Follower {
             last: None,
             idle: None,
             is_turned_away: false,
+            patience: None,
             backoff,
         };
         match &link {
@@ -203,7 +206,7 @@ impl Follower {
                     tracing::debug!(url = self.url, ended, "subscription ended");
                     drop(feed);
                     told.ask(link).await?;
-                    sleep(SUBSCRIBE_AGAIN).await;
+                    sleep(told.wait(SUBSCRIBE_AGAIN)).await;
                     continue;
                 }
                 Err(ClientError::Refused(error)) if error.offers_no_news() => return Ok(None),
@@ -235,7 +238,7 @@ impl Follower {
                 answer = answer(&mut asking) => {
                     asking = None;
                     told.answer(answer).await?;
-                    ask_at = Instant::now() + SILENCE;
+                    ask_at = Instant::now() + told.patience.take().unwrap_or(SILENCE);
                 }
                 () = sleep_until(ask_at), if asking.is_none() => {
                     let params = self.params();
@@ -262,7 +265,7 @@ async fn poll(link: &Link, told: &mut Told<'_>) -> Result<(), End> {
     let until = Instant::now() + TRY_PUSH_AFTER;
     while Instant::now() < until {
         told.ask(link).await?;
-        sleep(if told.is_turned_away { ASK_AGAIN } else { POLL_EVERY }).await;
+        sleep(told.wait(if told.is_turned_away { ASK_AGAIN } else { POLL_EVERY })).await;
     }
     Ok(())
 }
@@ -277,10 +280,17 @@ struct Told<'a> {
     idle: Option<String>,
     /// Whether that lasts.
     is_turned_away: bool,
+    /// How long it is left alone, where it was asked too often.
+    patience: Option<Duration>,
     backoff: &'a mut Backoff,
 }
 
 impl Told<'_> {
+    /// How long to wait before it is asked again: at least this.
+    fn wait(&mut self, at_least: Duration) -> Duration {
+        self.patience.take().unwrap_or_default().max(at_least)
+    }
+
     /// Asks for a template, and tells what comes of it.
     async fn ask(&mut self, link: &Link) -> Result<(), End> {
         let answer = link.call::<GetBlockTemplate>(&self.follower.params()).await;
@@ -323,6 +333,15 @@ impl Told<'_> {
             ClientError::Refused(refusal) => refusal.data.as_deref(),
             _ => None,
         };
+        // That says nothing of the work it gave: a new tip would be told as soon as it answers again.
+        if let Some(data) = data.filter(|data| data.reason == RpcReason::RateLimited)
+            && self.last.is_some()
+        {
+            let wait = data.retry_after_ms.map_or(ASK_AGAIN, Duration::from_millis);
+            self.patience = Some(wait.clamp(POLL_EVERY, MAX_PATIENCE));
+            tracing::debug!(url = self.follower.url, ?wait, "asked too often");
+            return Ok(());
+        }
         let is_about_miner = data.is_some_and(|data| data.reason == RpcReason::NotAuthorized);
         self.is_turned_away = !(is_about_miner && data.is_some_and(|data| data.retryable));
         let mut why = sentence(error);
