@@ -169,6 +169,8 @@ impl Shift<'_> {
     async fn stop(mut self, signals: &mut Signals, mut inbox: Inbox) -> Result<(), Failure> {
         let until = Instant::now() + STOP_TIME;
         self.handle(Event::Stop);
+        // A find may be on its way to us: none comes after this.
+        self.engine.end();
         while let Ok((job, nonce)) = inbox.found.try_recv() {
             self.handle(Event::Found { job, nonce });
         }

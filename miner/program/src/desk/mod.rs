@@ -84,6 +84,8 @@ pub struct Desk {
     joined: Vec<bool>,
     standing: Standing,
     start: u64,
+    /// The work that a nonce was last found for, and where to go on if it comes again.
+    found_for: Option<(Hash, u64)>,
     current: Option<Current>,
     /// Since when the current node is gone.
     lost_at: Option<u64>,
@@ -110,6 +112,7 @@ impl Desk {
             joined: vec![false; nodes],
             standing: Standing::new(nodes),
             start,
+            found_for: None,
             current: None,
             lost_at: None,
             finds: Vec::new(),
@@ -237,7 +240,9 @@ impl Desk {
             let parent = work.header().parent;
             let before = self.current.as_ref().filter(|current| current.work.header().parent == parent);
             let came_at = before.map_or(now.run_ms, |current| current.came_at);
-            self.current = Some(Current { node, work, start: self.start, came_at });
+            // Behind what was found for it before: that would only be refused again.
+            let start = self.found_for.filter(|(id, _)| *id == work.id()).map_or(self.start, |(_, next)| next);
+            self.current = Some(Current { node, work, start, came_at });
         } else if let Some(current) = &mut self.current {
             current.node = node;
         }
@@ -265,8 +270,10 @@ impl Desk {
         if self.running.is_some_and(|(running, _)| running == job.number) {
             self.running = None;
         }
+        let next = nonce.wrapping_add(1);
+        self.found_for = Some((job.work.id(), next));
         if let Some(current) = self.current.as_mut().filter(|current| current.work.id() == job.work.id()) {
-            current.start = nonce.wrapping_add(1);
+            current.start = next;
         }
         let find = Find::new(job, nonce, &self.key, now);
         if !find.is_proof() {

@@ -369,6 +369,18 @@ fn refusals_rest_longer_each_time_and_then_go_on_behind_the_refused_nonce() {
 }
 
 #[test]
+fn work_that_comes_again_is_searched_behind_what_was_found_for_it() {
+    let mut play = Play::new(1);
+    play.event(Event::Work(0, work(1, 1)));
+    let first = play.find();
+    play.judged(first, submission(Verdict::Refused));
+    play.event(Event::Idle(0));
+    play.later(REST_MS);
+    play.event(Event::Work(0, work(1, 1)));
+    assert_ne!(play.find(), first, "the node remembers the template, and would refuse the same block again");
+}
+
+#[test]
 fn the_work_of_a_node_that_is_gone_is_searched_for_a_while_and_no_longer() {
     let mut play = Play::new(1);
     play.event(Event::Work(0, work(1, 1)));
