@@ -2,6 +2,7 @@
 
 use printsy_consensus::{Hash, SignedHeader, Target, block_bytes, block_message};
 use printsy_ledger::Template;
+use printsy_node::MiningMode;
 use printsy_node::core::BlockVerdict;
 use printsy_node::handle::Submission;
 use serde_json::json;
@@ -107,6 +108,38 @@ async fn a_sibling_of_the_parent_that_becomes_the_tip_brings_no_slot_forward() {
     assert_eq!(handle.reader().snapshot().tip.header.header().parent, parent.id());
     node.stop().await.unwrap();
     elsewhere.stop().await.unwrap();
+}
+
+/// Its slot is an hour away. Peers would take it by then (H7), but not where this node's clock was set back meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_waits_when_the_node_stops_is_taken_where_h7_allows_and_else_told_as_lost() {
+    for (set_back, kept) in [(0, true), (7_200_000, false)] {
+        let genesis = network("dev-stops", |json| {
+            json["targetIntervalMs"] = json!(3_600_000);
+            json["minIntervalMs"] = json!(3_600_000);
+            json["maxFutureMs"] = json!(3_600_000);
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let alone = Plan { alone: true, ..Plan::default() };
+        let mining = alone.clone().mining("miner-1", MiningMode::Always);
+        let node = support::start(&genesis, 1, mining, Some(folder.path())).await;
+        // Not its handle: that holds the datadir.
+        let metrics = node.handle().metrics().clone();
+        let found = async {
+            while metrics.found_blocks() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(support::PATIENCE, found).await.unwrap();
+        assert_eq!(support::height(node.handle()), 1, "the second waits");
+        let clock = node.handle().clock();
+        clock.set(clock.now() - set_back);
+        node.stop().await.unwrap();
+        assert_eq!(metrics.lost_blocks(), u64::from(!kept));
+        let node = support::start(&genesis, 1, alone, Some(folder.path())).await;
+        assert_eq!(support::height(node.handle()), 1 + u64::from(kept));
+        node.stop().await.unwrap();
+    }
 }
 
 /// A node whose clock is late by far makes blocks all the same: it waits for the interval, and not for its clock.
