@@ -18,6 +18,9 @@ use crate::schema::one_of;
 use crate::text::{Address, BlockHex, HashHex, HeaderHex, NonceHex, NumberHex, SignatureHex};
 
 /// `getBlockTemplate {miner}`: a header ready to grind.
+///
+/// The first time that it is asked for on a tip it holds no transactions, and is there at once; asked again it holds what
+/// waits. Where blocks are so easy that an empty one would always be found first, the first holds what waits, too.
 #[derive(Debug, JsonSchema)]
 pub struct GetBlockTemplate;
 

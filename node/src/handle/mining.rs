@@ -90,6 +90,14 @@ impl NodeHandle {
         self.keep_template(miner, TemplateBody::Empty, asked).await
     }
 
+    /// What a miner is told who asks from time to time: the first template on a tip of which it was told nothing yet, at
+    /// once, and then templates with orders.
+    pub(crate) async fn next_template(&self, miner: PublicKey) -> Work {
+        let tip = self.moment().tip;
+        let is_told = self.shared.templates.lock().newest(&miner, &tip).is_some();
+        if is_told { self.template(miner).await } else { self.first_template(miner).await }
+    }
+
     /// A template with all that the mempool has now, which is not remembered: for who submits the block itself.
     pub(crate) async fn whole_template(&self, miner: PublicKey) -> Option<TemplateAnswer> {
         self.ask_template(miner, TemplateBody::Whole).await
