@@ -1,11 +1,14 @@
 //! This node's own miner, from the outside: what it makes, when it hands it in, and what it counts.
 
+use std::time::Duration;
+
 use printsy_consensus::{Hash, SignedHeader, Target, block_bytes, block_message};
 use printsy_ledger::Template;
 use printsy_node::MiningMode;
 use printsy_node::core::BlockVerdict;
-use printsy_node::handle::Submission;
+use printsy_node::handle::{NodeHandle, Submission};
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::server_support::{address, always_mining, get, metric, number};
 use crate::support::{self, Plan, network, purchase};
@@ -39,6 +42,16 @@ async fn every_block_found_is_counted_and_each_new_tip_is_turned_to() {
     let key = checks.as_array().unwrap().iter().find(|check| check["name"] == "miningKey").unwrap();
     assert_eq!(key["ok"], true);
     node.stop().await.unwrap();
+}
+
+/// Waits until the miner of this node has found so many blocks.
+async fn until_counted(node: &NodeHandle, count: u64) {
+    let found = async {
+        while node.metrics().found_blocks() < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(support::PATIENCE, found).await.unwrap();
 }
 
 async fn until_found(server: std::net::SocketAddr, count: f64) {
@@ -100,7 +113,9 @@ async fn a_sibling_of_the_parent_that_becomes_the_tip_brings_no_slot_forward() {
     let parent = *handle.reader().snapshot().tip.header.header();
     until_found(address(&node), 2.0).await;
     let sibling = lower_sibling(&on_genesis, &parent.id());
-    let Submission::Judged(answer) = handle.submit_block(sibling).await.unwrap() else { panic!("it is sound") };
+    let Submission::Judged(answer) = handle.submit_block(sibling).await.unwrap() else {
+        panic!("it is sound")
+    };
     assert_eq!(answer.verdict, BlockVerdict::Accepted);
     assert_ne!(support::tip(handle), parent.id());
     support::until(handle, "the slot has come", |node| support::height(node) == 2).await;
@@ -108,6 +123,28 @@ async fn a_sibling_of_the_parent_that_becomes_the_tip_brings_no_slot_forward() {
     assert_eq!(handle.reader().snapshot().tip.header.header().parent, parent.id());
     node.stop().await.unwrap();
     elsewhere.stop().await.unwrap();
+}
+
+/// Each time somebody else's block is there first, the miner turns to it at once and finds the next, which waits again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_block_that_waits_is_given_up_as_soon_as_another_takes_its_place() {
+    let genesis = network("dev-beaten", |json| {
+        json["targetIntervalMs"] = json!(3_600_000);
+        json["minIntervalMs"] = json!(3_600_000);
+        json["maxFutureMs"] = json!(36_000_000);
+    });
+    let node = always_mining(&genesis).await;
+    let handle = node.handle();
+    until_counted(handle, 2).await;
+    let mut slowest = Duration::ZERO;
+    for round in 1..=5 {
+        support::mine(handle, "miner-2", 1).await;
+        let since = Instant::now();
+        until_counted(handle, 2 + round).await;
+        slowest = slowest.max(since.elapsed());
+    }
+    assert!(slowest < Duration::from_millis(400), "{slowest:?}: it looked at its clock and not at the tip");
+    node.stop().await.unwrap();
 }
 
 /// Its slot is an hour away. Peers would take it by then (H7), but not where this node's clock was set back meanwhile.
@@ -125,12 +162,7 @@ async fn a_block_that_waits_when_the_node_stops_is_taken_where_h7_allows_and_els
         let node = support::start(&genesis, 1, mining, Some(folder.path())).await;
         // Not its handle: that holds the datadir.
         let metrics = node.handle().metrics().clone();
-        let found = async {
-            while metrics.found_blocks() < 2 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(support::PATIENCE, found).await.unwrap();
+        until_counted(node.handle(), 2).await;
         assert_eq!(support::height(node.handle()), 1, "the second waits");
         let clock = node.handle().clock();
         clock.set(clock.now() - set_back);

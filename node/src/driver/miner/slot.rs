@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::Driver;
 
 /// How often a block that waits for its time looks at the clock, which may be set meanwhile.
-const LOOK_AT_CLOCK_AFTER: Duration = Duration::from_millis(20);
+const LOOK_AT_CLOCK_AFTER: Duration = Duration::from_secs(1);
 /// A block that waits longer than this for its slot is told of, ms.
 const TELL_FROM_MS: u64 = 2_000;
 
@@ -23,7 +23,7 @@ impl Driver {
     /// A node that stops waits no longer; `None` where nobody takes the block yet.
     pub(super) async fn wait_for_slot(&self, template: &Template, parent_at: Instant) -> Option<()> {
         let mut is_told = false;
-        let mut stop = self.stop.clone();
+        let (mut stop, mut changes) = (self.stop.clone(), self.node.changes());
         while self.node.reader().snapshot().tip.height() < template.header.height {
             let early = self.early_by(template, parent_at);
             if early == 0 {
@@ -38,7 +38,9 @@ impl Driver {
             }
             tokio::select! {
                 () = sleep(Duration::from_millis(early).min(LOOK_AT_CLOCK_AFTER)) => {}
-                _ = stop.changed() => {}
+                stopped = stop.changed() => if stopped.is_err() { return None },
+                // A new tip may be as high as the block.
+                _ = changes.changed() => {}
             }
         }
         Some(())
