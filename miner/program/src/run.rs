@@ -181,8 +181,8 @@ impl Shift<'_> {
                     _ => break,
                 },
                 name = signals.next() => {
-                    self.handle(Event::End);
-                    return Err(Failure::Runtime(format!("{name} again: ended at once")));
+                    tracing::info!(signal = name, "stopping at once");
+                    break;
                 }
             }
         }
