@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use printsy_consensus::Hash;
-use printsy_rpc::block::{BlockSelector, GetHeader, GetHeaderParams};
-use printsy_rpc::mining::{SubmitBlock, SubmitBlockParams};
-use printsy_rpc::{Address, ClientError, RpcReason};
+use printsy_rpc::Address;
+use printsy_rpc::mining::SubmitBlockParams;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -20,7 +19,7 @@ use crate::desk::{Desk, Effect, Event, MAX_REFUSALS, NodeIndex, Outcome, What};
 use crate::engine::{Engine, Found};
 use crate::exit::Failure;
 use crate::metrics::{self, Metrics};
-use crate::nodes::link::{clean, sentence};
+use crate::nodes::ask::{hand_in, is_on_chain};
 use crate::nodes::{Follower, Link, News, Ranks};
 use crate::setup::{Signals, check_urls, key, token};
 use crate::tell::{self, Teller};
@@ -373,30 +372,3 @@ impl Shift<'_> {
 
 /// The fates that are summed up for people.
 const FATES: [&str; 6] = ["found", "accepted", "stale", "held", "refused", "lost"];
-
-/// Whether a node's chain holds a block; not, where it does not say.
-async fn is_on_chain(link: &Link, block: Hash) -> bool {
-    let params = GetHeaderParams { block: BlockSelector::Hash(block.into()) };
-    match link.call::<GetHeader>(&params).await {
-        Ok(header) => header.confirmations > 0,
-        Err(error) => {
-            tracing::debug!(hash = %block, why = sentence(&error), "not found on the chain");
-            false
-        }
-    }
-}
-
-/// Hands a block in.
-async fn hand_in(link: &Link, params: &SubmitBlockParams) -> Outcome {
-    match link.call::<SubmitBlock>(params).await {
-        Ok(mut submission) => {
-            submission.rule = submission.rule.map(|rule| clean(&rule));
-            submission.reason = submission.reason.map(|reason| clean(&reason));
-            Outcome::Judged(submission)
-        }
-        Err(ClientError::Refused(error)) if error.reason() == Some(RpcReason::UnknownTemplate) => {
-            Outcome::Forgotten
-        }
-        Err(error) => Outcome::NotNow(sentence(&error)),
-    }
-}

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::core::{BlockVerdict, TemplateRefusal};
+use crate::core::{BlockAnswer, BlockVerdict, TemplateRefusal};
 use crate::handle::{NodeHandle, Submission, Work};
 use crate::metrics::Mined;
 use search::{Ended, Search};
@@ -163,31 +163,12 @@ impl Driver {
                 return self.lost(height, "the node stopped before peers would take it");
             }
             match self.node.submit_own(template, nonce, &self.mining.key).await {
-                Ok(Submission::Judged(answer)) => {
-                    let hash = answer.id;
-                    match answer.verdict {
-                        BlockVerdict::Accepted => {
-                            self.node.metrics().mined(Mined::Accepted);
-                            tracing::info!(height, %hash, "block found");
-                        }
-                        // The clock was set back after the look at it.
-                        BlockVerdict::Held => {
-                            was_held = true;
-                            continue;
-                        }
-                        // The core kept it, and took it when its time came.
-                        BlockVerdict::Duplicate if was_held => self.node.metrics().mined(Mined::Accepted),
-                        BlockVerdict::Stale | BlockVerdict::Duplicate | BlockVerdict::UnknownParent => {
-                            self.node.metrics().mined(Mined::Stale);
-                            tracing::info!(height, %hash, verdict = ?answer.verdict, "block found too late");
-                        }
-                        BlockVerdict::Refused => {
-                            self.node.metrics().mined(Mined::Refused);
-                            tracing::error!(height, %hash, reason = ?answer.reason, "own block refused");
-                            self.rest().await;
-                        }
-                    }
+                // The clock was set back after the look at it.
+                Ok(Submission::Judged(answer)) if answer.verdict == BlockVerdict::Held => {
+                    was_held = true;
+                    continue;
                 }
+                Ok(Submission::Judged(answer)) => self.judged(height, &answer, was_held).await,
                 Ok(Submission::Unchecked { error, .. }) => {
                     self.node.metrics().mined(Mined::Refused);
                     tracing::error!(%error, "own block breaks a rule");
@@ -196,6 +177,30 @@ impl Driver {
                 Err(error) => self.lost(height, &error.to_string()),
             }
             return;
+        }
+    }
+
+    async fn judged(&self, height: u64, answer: &BlockAnswer, was_held: bool) {
+        let hash = answer.id;
+        match answer.verdict {
+            BlockVerdict::Accepted => {
+                self.node.metrics().mined(Mined::Accepted);
+                tracing::info!(height, %hash, "block found");
+            }
+            // The core kept it, and took it when its time came.
+            BlockVerdict::Duplicate if was_held => self.node.metrics().mined(Mined::Accepted),
+            BlockVerdict::Stale
+            | BlockVerdict::Duplicate
+            | BlockVerdict::UnknownParent
+            | BlockVerdict::Held => {
+                self.node.metrics().mined(Mined::Stale);
+                tracing::info!(height, %hash, verdict = ?answer.verdict, "block found too late");
+            }
+            BlockVerdict::Refused => {
+                self.node.metrics().mined(Mined::Refused);
+                tracing::error!(height, %hash, reason = ?answer.reason, "own block refused");
+                self.rest().await;
+            }
         }
     }
 

@@ -177,11 +177,12 @@ impl Desk {
     /// Whether a find is on its way to a node, or could be, or a node is asked about one.
     #[must_use]
     pub fn is_handing_in(&self) -> bool {
-        !self.doubts.is_empty() || self.finds.iter().any(|find| match find.stage {
-            Stage::InFlight { .. } => true,
-            Stage::Slot | Stage::Ready { .. } => find.to_whom(&self.joined).is_some(),
-            Stage::Held { .. } => false,
-        })
+        !self.doubts.is_empty()
+            || self.finds.iter().any(|find| match find.stage {
+                Stage::InFlight { .. } => true,
+                Stage::Slot | Stage::Ready { .. } => find.to_whom(&self.joined).is_some(),
+                Stage::Held { .. } => false,
+            })
     }
 
     /// Whether something that was found for a node is still to be judged by it, or it is asked about a find.
@@ -211,9 +212,8 @@ impl Desk {
     /// parent counts again. Its own work there does not.
     fn undo_done(&mut self, lost: NodeIndex) {
         if let Some(done) = self.done.take_if(|done| done.by == lost) {
-            let is_over = |current: &mut Current| {
-                current.node == lost && current.work.header().parent == done.parent
-            };
+            let is_over =
+                |current: &mut Current| current.node == lost && current.work.header().parent == done.parent;
             drop(self.current.take_if(is_over));
         }
     }
@@ -241,7 +241,8 @@ impl Desk {
             let before = self.current.as_ref().filter(|current| current.work.header().parent == parent);
             let came_at = before.map_or(now.run_ms, |current| current.came_at);
             // Behind what was found for it before: that would only be refused again.
-            let start = self.found_for.filter(|(id, _)| *id == work.id()).map_or(self.start, |(_, next)| next);
+            let start =
+                self.found_for.filter(|(id, _)| *id == work.id()).map_or(self.start, |(_, next)| next);
             self.current = Some(Current { node, work, start, came_at });
         } else if let Some(current) = &mut self.current {
             current.node = node;

@@ -83,8 +83,15 @@ impl Play {
     fn new(nodes: usize) -> Self {
         let desk = Desk::new(key(), nodes, 0);
         let now = Now { run_ms: BEGUN, day_ms: NOW };
-        let mut play =
-            Self { desk, now, search: None, submits: vec![], look_ups: vec![], told: vec![], passed_over: vec![] };
+        let mut play = Self {
+            desk,
+            now,
+            search: None,
+            submits: vec![],
+            look_ups: vec![],
+            told: vec![],
+            passed_over: vec![],
+        };
         (0..nodes).for_each(|node| play.event(Event::Joined(node)));
         play
     }

@@ -61,10 +61,15 @@ impl Desk {
             },
         };
         effects.push(find.tell(what.clone()));
+        self.ended(&find, &what, now, effects);
+    }
+
+    /// What follows from a verdict that ends a find.
+    fn ended(&mut self, find: &Find, what: &What, now: Now, effects: &mut Vec<Effect>) {
         match what {
-            What::Accepted | What::Duplicate => self.accepted(&find, now),
+            What::Accepted | What::Duplicate => self.accepted(find, now),
             // The node has the next tip already, and its template is under way.
-            What::Stale => self.is_done(&find, now),
+            What::Stale => self.is_done(find, now),
             What::Refused { .. } => {
                 self.refusals = self.refusals.saturating_add(1);
                 let rest = self.refusals.saturating_mul(REST_MS).min(MAX_REST_MS);
