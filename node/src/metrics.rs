@@ -46,6 +46,7 @@ pub struct Metrics {
     miner_accepted: Counter,
     miner_stale: Counter,
     miner_refused: Counter,
+    miner_lost: Counter,
     miner_foreign: Counter,
     miner_stale_hashes: Counter,
     miner_turn: Turns,
@@ -62,6 +63,8 @@ pub enum Mined {
     Stale,
     /// It broke a rule.
     Refused,
+    /// The node stopped before it could be submitted.
+    Lost,
 }
 
 /// How long new tips waited for their first hash, in seconds.
@@ -114,6 +117,7 @@ impl Metrics {
             ("miner_blocks_accepted", "Those on the chain when they were submitted", &self.miner_accepted),
             ("miner_blocks_stale", "Those that came too late", &self.miner_stale),
             ("miner_blocks_refused", "Those that broke a rule: mistakes of this node", &self.miner_refused),
+            ("miner_blocks_lost", "Those that the node stopped too soon for", &self.miner_lost),
             ("miner_foreign_blocks", "Blocks by this node's key that it did not make", &self.miner_foreign),
         ];
         for (name, help, counter) in counters {
@@ -307,7 +311,20 @@ impl Metrics {
             Mined::Accepted => self.miner_accepted.inc(),
             Mined::Stale => self.miner_stale.inc(),
             Mined::Refused => self.miner_refused.inc(),
+            Mined::Lost => self.miner_lost.inc(),
         };
+    }
+
+    /// How many blocks this node's own miner has found.
+    #[must_use]
+    pub fn found_blocks(&self) -> u64 {
+        self.miner_blocks.get()
+    }
+
+    /// How many blocks of this node's own miner were lost because it stopped.
+    #[must_use]
+    pub fn lost_blocks(&self) -> u64 {
+        self.miner_lost.get()
     }
 
     /// A block by this node's mining key that it did not make.

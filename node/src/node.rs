@@ -109,6 +109,7 @@ pub struct Node {
     core: CoreThread,
     server: Option<Server>,
     tasks: Vec<JoinHandle<()>>,
+    miner: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     opened: OpenReport,
 }
@@ -161,7 +162,7 @@ impl Node {
         if let Some(events) = network_events {
             tasks.push(tokio::spawn(run_network(handle.clone(), events)));
         }
-        let mut node = Self { handle, core, server, tasks, stop, opened };
+        let mut node = Self { handle, core, server, tasks, miner: None, stop, opened };
         if let Some(mining) = options.mining {
             node.start_mining(mining, stopping)?;
         }
@@ -182,7 +183,7 @@ impl Node {
         }
         let mining =
             Mining { key: options.key, miner, mode: options.mode, wait_for_peer: options.wait_for_peer };
-        self.tasks.push(spawn_miner(self.handle.clone(), mining, stopping));
+        self.miner = Some(spawn_miner(self.handle.clone(), mining, stopping));
         Ok(())
     }
 
@@ -222,14 +223,24 @@ impl Node {
                 None => std::future::pending().await,
             }
         };
+        let miner = async {
+            match &mut self.miner {
+                Some(miner) => drop(miner.await),
+                None => std::future::pending().await,
+            }
+        };
         let ended = tokio::select! {
             () = server => return Err(NodeError::Task),
             result = self.core.ended() => return result,
             result = network => return Ok(result?),
-            (_, ended, _) = futures::future::select_all(&mut self.tasks) => ended,
+            () = miner => None,
+            (_, ended, _) = futures::future::select_all(&mut self.tasks) => Some(ended),
         };
         // It is not waited for again.
-        drop(self.tasks.swap_remove(ended));
+        match ended {
+            Some(ended) => drop(self.tasks.swap_remove(ended)),
+            None => self.miner = None,
+        }
         if self.handle.is_stopping() {
             // The core is gone, and the tasks with it: it knows why.
             return self.core.ended().await;
@@ -248,6 +259,10 @@ impl Node {
         if let Some(server) = self.server.take() {
             server.stop().await;
         }
+        // What it found goes on the chain first, and to the peers.
+        if let Some(miner) = self.miner.take() {
+            end(miner).await;
+        }
         if let Some(network) = self.handle.network() {
             network.shutdown();
             if let Err(error) = network.closed().await {
@@ -259,13 +274,18 @@ impl Node {
         let result = self.core.ended().await;
         self.core.join();
         // Each of them ends by itself now; what they hold of the ledger is let go before this returns.
-        for mut task in self.tasks {
-            if timeout(TASK_PATIENCE, &mut task).await.is_err() {
-                tracing::warn!("a task did not end in time");
-                task.abort();
-            }
+        for task in self.tasks {
+            end(task).await;
         }
         result
+    }
+}
+
+/// Waits for a task that ends by itself now, but not for ever.
+async fn end(mut task: JoinHandle<()>) {
+    if timeout(TASK_PATIENCE, &mut task).await.is_err() {
+        tracing::warn!("a task did not end in time");
+        task.abort();
     }
 }
 

@@ -18,6 +18,9 @@ use crate::schema::one_of;
 use crate::text::{Address, BlockHex, HashHex, HeaderHex, NonceHex, NumberHex, SignatureHex};
 
 /// `getBlockTemplate {miner}`: a header ready to grind.
+///
+/// The first time that it is asked for on a tip it holds no transactions, and is there at once; asked again it holds what
+/// waits. Where blocks are so easy that an empty one would always be found first, the first holds what waits, too.
 #[derive(Debug, JsonSchema)]
 pub struct GetBlockTemplate;
 
@@ -53,7 +56,8 @@ pub struct Template {
     pub parent: HashHex,
     /// How many transactions it holds.
     pub transactions: u64,
-    /// The earliest time peers take it, in milliseconds since 1970.
+    /// The earliest time peers take it, in milliseconds since 1970. Its slot comes later: at the header's own time, though
+    /// no later than `minIntervalMs` after its parent was first seen. A block is submitted then and not before.
     pub not_before: u64,
 }
 

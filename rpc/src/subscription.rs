@@ -52,8 +52,8 @@ pub const SUBSCRIPTIONS: [Names; 4] = [
 
 /// `subscribeBlockTemplate {miner}`: work for a miner, as soon as there is any.
 ///
-/// On every new tip an empty template at once, then the full one; after it, at most once a second, one that holds
-/// more. Each is for the tip of its moment: what came before is void. Where this miner may not mine on a tip (B4), or
+/// On every new tip an empty template at once, then the full one; where blocks are so easy that an empty one would always
+/// be found first, the full one alone. After it, at most once a second, one that holds more. Each is for the tip of its moment: what came before is void. Where this miner may not mine on a tip (B4), or
 /// the node makes no templates for now, nothing comes until it may; if it had work on the tip before, the subscription
 /// ends with the reason, so that no work is spent on it. Not registered (B3) is refused.
 #[derive(Debug, JsonSchema)]

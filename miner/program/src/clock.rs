@@ -1,11 +1,16 @@
-//! The clock: the one place of this program that reads the time of day.
+//! The clocks: the one place of this program that reads the time of day.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since 1970.
+use tokio::time::Instant;
+
+use crate::desk::Now;
+
+/// The moment it is, `begun` being where the clock that nobody sets begins.
 #[must_use]
-pub fn now_ms() -> u64 {
-    now_us() / 1_000
+pub fn now(begun: Instant) -> Now {
+    let run_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Now { run_ms, day_ms: now_us() / 1_000 }
 }
 
 /// Microseconds since 1970.

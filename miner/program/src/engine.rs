@@ -79,8 +79,9 @@ impl Engine {
     }
 }
 
-impl Drop for Engine {
-    fn drop(&mut self) {
+impl Engine {
+    /// Ends the thread, within a chunk: what it has found is there to be received once this returns.
+    pub fn end(&mut self) {
         let mut told = self.shared.told();
         told.ends = true;
         told.cancel.cancel();
@@ -90,6 +91,12 @@ impl Drop for Engine {
             // One that panicked has said so itself.
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -128,6 +135,7 @@ mod tests {
     use printsy_rpc::mining::Template;
 
     use super::*;
+    use crate::desk::Slot;
     use crate::work::{Limits, Work};
 
     fn job(number: u64, bits: u32) -> Job {
@@ -155,7 +163,7 @@ mod tests {
         let work = Arc::new(
             Work::check(&template, &miner, Limits { easiest: 0x207f_ffff, interval_ms: 0 }).unwrap(),
         );
-        Job { number, node: 0, work, start: 0, slot: 0 }
+        Job { number, node: 0, work, start: 0, slot: Slot::default() }
     }
 
     #[test]
@@ -170,6 +178,20 @@ mod tests {
         assert!(job.work.target().is_met_by(&header.id()));
         drop(engine);
         assert!(found.blocking_recv().is_none(), "the thread has ended");
+    }
+
+    #[test]
+    fn whatever_was_found_before_the_end_is_there_after_it() {
+        for _ in 0..100 {
+            let (mut engine, mut found) = Engine::start(Miner::new(1).unwrap()).unwrap();
+            // Half of all nonces do: no chunk of it is without one.
+            engine.search(Some(job(1, 0x207f_ffff)));
+            while engine.hashes() == 0 {
+                thread::yield_now();
+            }
+            engine.end();
+            assert!(found.try_recv().is_ok());
+        }
     }
 
     #[test]

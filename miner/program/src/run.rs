@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use printsy_consensus::Hash;
-use printsy_rpc::mining::{SubmitBlock, SubmitBlockParams};
-use printsy_rpc::{Address, ClientError, RpcReason};
+use printsy_rpc::Address;
+use printsy_rpc::mining::SubmitBlockParams;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::bench;
 use crate::cli::Cli;
-use crate::clock::now_ms;
+use crate::clock;
 use crate::desk::{Desk, Effect, Event, MAX_REFUSALS, NodeIndex, Outcome, What};
 use crate::engine::{Engine, Found};
 use crate::exit::Failure;
 use crate::metrics::{self, Metrics};
-use crate::nodes::link::{clean, sentence};
+use crate::nodes::ask::{hand_in, is_on_chain};
 use crate::nodes::{Follower, Link, News, Ranks};
 use crate::setup::{Signals, check_urls, key, token};
 use crate::tell::{self, Teller};
@@ -72,9 +72,10 @@ pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
     }
     let (engine, found) =
         Engine::start(miner).map_err(|error| Failure::Runtime(format!("cannot start a thread: {error}")))?;
-    let (judged_to, judged) = mpsc::channel(QUEUE);
+    let (answers_to, answers) = mpsc::channel(QUEUE);
     let shift = Shift {
         desk: Desk::new(key, cli.nodes.len(), start),
+        begun: Instant::now(),
         engine,
         urls: &cli.nodes,
         ranks,
@@ -82,26 +83,28 @@ pub async fn run(cli: &Cli, teller: &Teller) -> Result<(), Failure> {
         is_leaving: vec![false; cli.nodes.len()],
         complaints: vec![None; cli.nodes.len()],
         mined_at: None,
-        judged: judged_to,
+        answers: answers_to,
         counts,
         teller,
         counted: 0,
         rate: 0,
         is_wrong: false,
     };
-    shift.run(&mut signals, Inbox { news, found, judged }).await
+    shift.run(&mut signals, Inbox { news, found, answers }).await
 }
 
 /// What comes in.
 struct Inbox {
     news: mpsc::Receiver<News>,
     found: mpsc::Receiver<Found>,
-    judged: mpsc::Receiver<(Hash, Outcome)>,
+    answers: mpsc::Receiver<Event>,
 }
 
 /// One run of the program, from the first node to the last block.
 struct Shift<'a> {
     desk: Desk,
+    /// Where the clock that nobody sets begins.
+    begun: Instant,
     engine: Engine,
     urls: &'a [String],
     /// Whose turn it is.
@@ -113,7 +116,8 @@ struct Shift<'a> {
     complaints: Vec<Option<String>>,
     /// The node whose work was last searched.
     mined_at: Option<NodeIndex>,
-    judged: mpsc::Sender<(Hash, Outcome)>,
+    /// Where nodes' answers go.
+    answers: mpsc::Sender<Event>,
     counts: Metrics,
     teller: &'a Teller,
     /// Nonces tried, as last counted.
@@ -129,10 +133,9 @@ impl Shift<'_> {
         let mut count_at = Instant::now() + COUNT_EVERY;
         let mut summary_at = Instant::now() + SUMMARY_EVERY;
         loop {
-            let now = now_ms();
-            let wake = self.desk.wake_at(now).map_or(u64::MAX, |at| at.saturating_sub(now));
-            // The rate is counted before long anyway, so that no slot in a far future is too long to wait for.
-            let wake = count_at.min(Instant::now() + COUNT_EVERY.min(Duration::from_millis(wake)));
+            let wait_ms = self.desk.wait_ms(clock::now(self.begun)).unwrap_or(u64::MAX);
+            // The rate is counted before long anyway: so no wait is too long, and a clock that was set is noticed.
+            let wake = count_at.min(Instant::now() + COUNT_EVERY.min(Duration::from_millis(wait_ms)));
             tokio::select! {
                 biased;
                 name = signals.next() => {
@@ -144,7 +147,7 @@ impl Shift<'_> {
                     None => return Err(Failure::Runtime("the search has panicked".to_owned())),
                 },
                 Some(news) = inbox.news.recv() => self.hear(news),
-                Some((find, outcome)) = inbox.judged.recv() => self.handle(Event::Judged { find, outcome }),
+                Some(answer) = inbox.answers.recv() => self.handle(answer),
                 () = sleep_until(wake) => self.handle(Event::Tick),
             }
             if self.is_wrong {
@@ -165,18 +168,20 @@ impl Shift<'_> {
     async fn stop(mut self, signals: &mut Signals, mut inbox: Inbox) -> Result<(), Failure> {
         let until = Instant::now() + STOP_TIME;
         self.handle(Event::Stop);
+        // A find may be on its way to us: none comes after this.
+        self.engine.end();
         while let Ok((job, nonce)) = inbox.found.try_recv() {
             self.handle(Event::Found { job, nonce });
         }
         while self.desk.is_handing_in() {
             tokio::select! {
-                judged = timeout_at(until, inbox.judged.recv()) => match judged {
-                    Ok(Some((find, outcome))) => self.handle(Event::Judged { find, outcome }),
+                answer = timeout_at(until, inbox.answers.recv()) => match answer {
+                    Ok(Some(answer)) => self.handle(answer),
                     _ => break,
                 },
                 name = signals.next() => {
-                    self.handle(Event::End);
-                    return Err(Failure::Runtime(format!("{name} again: ended at once")));
+                    tracing::info!(signal = name, "stopping at once");
+                    break;
                 }
             }
         }
@@ -188,7 +193,7 @@ impl Shift<'_> {
     }
 
     fn handle(&mut self, event: Event) {
-        for effect in self.desk.handle(event, now_ms()) {
+        for effect in self.desk.handle(event, clock::now(self.begun)) {
             match effect {
                 Effect::Search(job) => {
                     // Counted before it is told: who reads the line finds the figures true.
@@ -204,6 +209,7 @@ impl Shift<'_> {
                     self.counts.searching(None);
                 }
                 Effect::Submit { node, find, params } => self.submit(node, find, params),
+                Effect::LookUp { node, find } => self.look_up(node, find),
                 Effect::PassOver(node) => {
                     let url = &self.urls[node];
                     tracing::warn!(
@@ -256,7 +262,8 @@ impl Shift<'_> {
             }
             News::Lost { node, why } => {
                 self.counts.node_lost();
-                self.lose(node);
+                self.part_from(node);
+                self.handle(Event::Lost(node));
                 self.complain(node, why, "no connection to the node");
             }
             News::Left { node } => {
@@ -268,14 +275,13 @@ impl Shift<'_> {
     }
 
     /// A node cannot be asked any more.
-    fn lose(&mut self, node: NodeIndex) {
+    fn part_from(&mut self, node: NodeIndex) {
         self.links[node] = None;
         self.count_nodes();
         self.is_leaving[node] = false;
         if self.mined_at == Some(node) {
             self.mined_at = None;
         }
-        self.handle(Event::Lost(node));
     }
 
     fn count_nodes(&self) {
@@ -286,7 +292,8 @@ impl Shift<'_> {
     fn take_leave(&mut self) {
         for node in 0..self.links.len() {
             if self.is_leaving[node] && !self.desk.has_finds_of(node) {
-                self.lose(node);
+                self.part_from(node);
+                self.handle(Event::Left(node));
             }
         }
     }
@@ -301,7 +308,7 @@ impl Shift<'_> {
     }
 
     fn submit(&self, node: NodeIndex, find: Hash, params: SubmitBlockParams) {
-        let (link, judged) = (self.links[node].clone(), self.judged.clone());
+        let (link, answers) = (self.links[node].clone(), self.answers.clone());
         tokio::spawn(async move {
             let outcome = match link {
                 Some(link) => hand_in(&link, &params).await,
@@ -311,7 +318,19 @@ impl Shift<'_> {
                 tracing::warn!(hash = %find, why, "block not judged yet, kept");
             }
             // Nobody waits for it once the program ends.
-            let _ = judged.send((find, outcome)).await;
+            let _ = answers.send(Event::Judged { find, outcome }).await;
+        });
+    }
+
+    fn look_up(&self, node: NodeIndex, find: Hash) {
+        let (link, answers) = (self.links[node].clone(), self.answers.clone());
+        tokio::spawn(async move {
+            let is_on_chain = match link {
+                Some(link) => is_on_chain(&link, find).await,
+                None => false,
+            };
+            // Nobody waits for it once the program ends.
+            let _ = answers.send(Event::LookedUp { find, is_on_chain }).await;
         });
     }
 
@@ -353,18 +372,3 @@ impl Shift<'_> {
 
 /// The fates that are summed up for people.
 const FATES: [&str; 6] = ["found", "accepted", "stale", "held", "refused", "lost"];
-
-/// Hands a block in.
-async fn hand_in(link: &Link, params: &SubmitBlockParams) -> Outcome {
-    match link.call::<SubmitBlock>(params).await {
-        Ok(mut submission) => {
-            submission.rule = submission.rule.map(|rule| clean(&rule));
-            submission.reason = submission.reason.map(|reason| clean(&reason));
-            Outcome::Judged(submission)
-        }
-        Err(ClientError::Refused(error)) if error.reason() == Some(RpcReason::UnknownTemplate) => {
-            Outcome::Forgotten
-        }
-        Err(error) => Outcome::NotNow(sentence(&error)),
-    }
-}

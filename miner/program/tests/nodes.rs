@@ -214,6 +214,42 @@ async fn a_node_that_syncs_is_no_reason_to_stop_where_there_is_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_never_answers_a_subscription_is_left_for_the_next() {
+    let silent = Mock::start(Tells::Nothing, Says::template(1, EASY, 1)).await;
+    let mut other = Mock::start(Tells::Pushes, Says::template(1, EASY, 2)).await;
+    let mut miner = Running::start(&[&silent.url, &other.url]);
+    let line = miner.says("no connection to the node");
+    assert!(line["why"].as_str().unwrap().contains("subscribeBlockTemplate in time"), "{line}");
+    miner.says_that("mining", |line| line["node"] == other.url);
+    other.submitted().await;
+    assert_eq!(miner.stop_by("TERM").0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_asked_too_often_stops_no_search_and_is_asked_again_when_it_says() {
+    let busy = || {
+        let mut data = ErrorData::new(RpcReason::RateLimited);
+        data.retry_after_ms = Some(50);
+        RpcError::refused("too many calls", data)
+    };
+    for tells in [Tells::Answers, Tells::Http] {
+        let node = Mock::start(tells, Says::template(1, HARD, 1)).await;
+        let mut miner = Running::start(&[&node.url]);
+        miner.says("searching");
+        node.say(Says { template: Err(busy()), ..Says::nothing() });
+        let asked = node.asked();
+        miner.says("asked too often");
+        while node.asked() < asked + 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        node.say(Says::template(2, HARD, 1));
+        miner.says_that("searching", |line| line["height"] == 2);
+        assert_eq!(miner.said("no work from the node"), 0);
+        assert_eq!(miner.stop_by("TERM").0, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_key_is_told_in_plain_words_and_mining_goes_on_once_it_is_registered_again() {
     let revoked = || {
         let mut data = ErrorData::new(RpcReason::NotAuthorized);
@@ -271,6 +307,21 @@ async fn a_template_forgotten_by_a_restarted_node_is_told_as_lost_unless_the_blo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_block_on_the_chain_is_accepted_though_its_node_forgot_its_template_before_it_answered() {
+    let busy = RpcError::refused("this node is stopping", ErrorData::new(RpcReason::Storage));
+    let unknown = RpcError::refused("no such template", ErrorData::new(RpcReason::UnknownTemplate));
+    let says = Says { verdict: Err(busy), ..Says::template(1, EASY, 1) };
+    let mut node = Mock::start(Tells::Pushes, says.clone()).await;
+    let mut miner = Running::start(&[&node.url]);
+    let found = block(&header(1, EASY, 1), &node.submitted().await);
+    miner.says("block not judged yet, kept");
+    node.say(Says { verdict: Err(unknown), is_on_chain: true, ..says });
+    assert_eq!(miner.says("block accepted")["hash"], found.id().to_string());
+    assert_eq!(miner.said("block lost"), 0);
+    assert_eq!(miner.stop_by("TERM").0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_refuses_three_blocks_in_a_row_is_passed_over_for_the_next() {
     let says = Says { verdict: Ok(Verdict::Refused), ..Says::template(1, EASY, 1) };
     let refusing = Mock::start(Tells::Pushes, says).await;
@@ -302,9 +353,9 @@ async fn a_block_that_no_node_has_judged_when_the_program_is_stopped_is_told_and
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_is_waited_for_and_a_stop_hands_in_at_once() {
-    let mut slot = json!(template(&header(1, EASY, 1)));
-    slot["notBefore"] = json!(u64::MAX / 8);
-    let says = Says { template: Ok(slot), verdict: Ok(Verdict::Held), ..Says::slow_network() };
+    // Peers would take it at once; its own time is far away.
+    let slot = template(&Header { time: u64::MAX / 4, ..header(1, EASY, 1) });
+    let says = Says { template: Ok(json!(slot)), verdict: Ok(Verdict::Held), ..Says::slow_network() };
     let mut node = Mock::start(Tells::Pushes, says).await;
     let mut miner = Running::start(&[&node.url]);
     miner.says("block found, kept until its time");

@@ -7,8 +7,9 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use printsy_rpc::{ErrorData, RpcError, RpcReason};
 use serde_json::Value;
-use support::mock::{HARD, Mock, Says, Tells};
+use support::mock::{EASY, HARD, Mock, Says, Tells};
 use support::{Running, miner};
 
 /// Runs it to its end: exit code, standard output, standard error.
@@ -93,6 +94,7 @@ async fn a_signal_ends_it_with_0_and_a_second_does_no_harm() {
     for signal in ["TERM", "INT"] {
         let mut miner = Running::start(&[&node.url]);
         miner.says("mining");
+        miner.signal(signal);
         let (code, said, stderr) = miner.stop_by(signal);
         assert_eq!((code, stderr.as_str()), (0, ""));
         assert!(said.iter().any(|line| line["message"] == "so far"), "{said:?}");
@@ -101,6 +103,22 @@ async fn a_signal_ends_it_with_0_and_a_second_does_no_harm() {
     let mut miner = Running::start(&["http://127.0.0.1:9"]);
     miner.says("no answer from the node");
     assert_eq!(miner.stop_by("TERM").0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_waits_for_no_node_and_what_is_lost_by_that_is_told() {
+    let busy = RpcError::refused("this node is stopping", ErrorData::new(RpcReason::Storage));
+    let says = Says { verdict: Err(busy), ..Says::template(1, EASY, 1) };
+    let node = Mock::start(Tells::Pushes, says).await;
+    let mut miner = Running::start(&[&node.url]);
+    miner.says("block not judged yet, kept");
+    miner.signal("INT");
+    miner.says("stopping");
+    let (code, said, stderr) = miner.stop_by("TERM");
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    for message in ["stopping at once", "block lost", "so far"] {
+        assert!(said.iter().any(|line| line["message"] == message), "{message}: {said:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

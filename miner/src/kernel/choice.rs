@@ -3,8 +3,9 @@
 //! The order is fixed, not measured: a miner then does the same at each start, whatever else the machine does at
 //! that moment, and who knows better forces a kernel by its name. On a Zen 3 a compression costs about 75 cycles by SHA
 //! instructions, two hashes interleaved, and 170 on eight lanes of AVX2; of one nonce at a time, 170 by SHA instructions
-//! and 700 without. On sixteen lanes of AVX-512 it should cost 45 to 55, which is by a model of processors that have it
-//! and was not measured on one.
+//! and 700 without. On sixteen lanes of AVX-512 it should cost 45 to 55 where those are worked on at once, which is by a
+//! model and was not measured. It was measured on a Zen 4, which does them in two halves: there it makes a tenth more tries
+//! than SHA instructions do (`scripts/bench-kernels`).
 
 use super::Kernel;
 use super::portable::{self, PORTABLE};

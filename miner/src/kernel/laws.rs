@@ -1,5 +1,6 @@
 //! The law by which an instance of [`Lanes`] is held against words, operation by operation.
 
+use std::io::Write;
 use std::ops::RangeInclusive;
 
 use super::lanes::{Lanes, swapped};
@@ -31,6 +32,13 @@ pub(super) fn lanes_equal_words<L: LanesUnderTest>() {
             pairs_equal_words::<L>(a, b);
         }
     }
+}
+
+/// Says that a law was not looked at, where this processor lacks the instructions. Written past the test's own output,
+/// which is shown of failures alone.
+pub(super) fn skipped(instructions: &str) {
+    let said = writeln!(std::io::stderr(), "skipped: this processor has no {instructions}");
+    said.expect("standard error can be written to");
 }
 
 fn pairs_equal_words<L: LanesUnderTest>(a: u32, b: u32) {

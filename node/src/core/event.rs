@@ -88,7 +88,8 @@ pub enum PeerAnswer {
 pub enum Event {
     /// Time passed.
     Tick,
-    /// Nothing else happened while the body of templates grows: it goes on.
+    /// The body of templates that grows goes on by a step: after each other event, once its effects are carried out, and
+    /// where nothing else happens.
     Grow,
     /// A look at the datadir's file system.
     Room(Room),

@@ -120,10 +120,9 @@ impl Core {
     /// This node's own trouble: it must stop. Nothing that was answered is lost.
     pub fn handle(&mut self, event: Event, now: u64) -> Result<Vec<Effect>, LedgerError> {
         self.now = now;
-        let was_growing = self.is_growing();
         match event {
             Event::Tick => self.tick()?,
-            Event::Grow => {}
+            Event::Grow => self.grow()?,
             Event::Room(room) => self.take_room(room),
             Event::Stop => {}
             Event::Orders { source, orders } => self.take_orders(source, orders),
@@ -137,9 +136,6 @@ impl Core {
             Event::Disconnected { peer } => self.lose(peer),
             Event::PeerStatus { peer, status } => self.hear_status(peer, &status),
             Event::Answer { peer, request, answer } => self.take_answer(peer, request, answer)?,
-        }
-        if was_growing {
-            self.grow()?;
         }
         self.observe();
         Ok(std::mem::take(&mut self.effects))

@@ -3,7 +3,8 @@
 //! An order is put into the body of a tip's templates once. Anybody may ask, and each template costs the more the fuller
 //! it is: so the body of one tip grows as fast as it is asked for a few times, and then at most once a second, whoever
 //! asks; in between, miners are given what it holds. And it grows in steps: a full block takes most of a second, and other
-//! events, a new block above all, get their turn after each step. Whoever asked is answered when the body has grown.
+//! events, a new block above all, get their turn after each step. A step is an event of its own, so that what follows from
+//! the others is told before it. Whoever asked is answered when the body has grown.
 
 use printsy_consensus::{Hash, PublicKey};
 use printsy_ledger::{LedgerError, Template, TemplateError};
@@ -96,7 +97,7 @@ impl Core {
         self.low_room().map(|room| TemplateRefusal::Storage(room.to_string()))
     }
 
-    /// Whether a body is growing: [`super::Event::Grow`] is then worth giving whenever nothing else happens.
+    /// Whether a body is growing: [`super::Event::Grow`] is then due, after each other event and where nothing else happens.
     #[must_use]
     pub fn is_growing(&self) -> bool {
         !self.growing.waiting.is_empty()

@@ -1,7 +1,7 @@
 //! The thread that owns the core: events in, one at a time; effects out, each a call that does not block.
 //!
 //! One event at a time, in the order in which they came; the effects of one are carried out before the next is looked
-//! at. If the core fails or panics the thread ends, everyone who waits is told, and the node stops.
+//! at. While the body of templates grows, its steps and the other events take turns. If the core fails or panics the thread ends, everyone who waits is told, and the node stops.
 
 use std::collections::HashMap;
 use std::thread::JoinHandle;
@@ -84,7 +84,9 @@ fn run(
     node: &NodeHandle,
     on_conflict: OnConflict,
 ) -> Result<(), NodeError> {
-    while let Some(event) = next(&core, &mut events) {
+    let mut was_step = false;
+    while let Some(event) = next(&mut events, core.is_growing(), was_step) {
+        was_step = matches!(event, Event::Grow);
         let effects = core.handle(event, node.clock().now())?;
         // What the effects would tell is kept nowhere.
         if let Some(lost) = node.lost_datadir() {
@@ -102,16 +104,17 @@ fn run(
     Ok(core.ledger().close().map_err(LedgerError::from)?)
 }
 
-/// The next event; `None` where the node stops.
-fn next(core: &Core, events: &mut mpsc::Receiver<Event>) -> Option<Event> {
-    let event = if core.is_growing() {
-        match events.try_recv() {
+/// The next event; `None` where the node stops. While a body grows, each event is followed by a step and each step by an
+/// event, if one waits: neither is kept waiting by a crowd of the other.
+fn next(events: &mut mpsc::Receiver<Event>, is_growing: bool, was_step: bool) -> Option<Event> {
+    let event = match (is_growing, was_step) {
+        (false, _) => events.blocking_recv(),
+        (true, false) => Some(Event::Grow),
+        (true, true) => match events.try_recv() {
             Ok(event) => Some(event),
             Err(mpsc::error::TryRecvError::Empty) => Some(Event::Grow),
             Err(mpsc::error::TryRecvError::Disconnected) => None,
-        }
-    } else {
-        events.blocking_recv()
+        },
     };
     event.filter(|event| !matches!(event, Event::Stop))
 }
@@ -150,5 +153,27 @@ fn answer<T>(waiting: &mut HashMap<Ticket, oneshot::Sender<T>>, ticket: Ticket, 
     if let Some(sender) = waiting.remove(&ticket) {
         // A caller that went away wants no answer.
         let _ = sender.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_and_events_take_turns_while_a_body_grows() {
+        let (sender, mut events) = mpsc::channel(8);
+        for _ in 0..2 {
+            sender.blocking_send(Event::Tick).unwrap();
+        }
+        let mut next = |is_growing, was_step| next(&mut events, is_growing, was_step);
+        assert!(matches!(next(false, false), Some(Event::Tick)));
+        // What follows from an event was told: now the step, whatever else waits.
+        assert!(matches!(next(true, false), Some(Event::Grow)));
+        assert!(matches!(next(true, true), Some(Event::Tick)));
+        assert!(matches!(next(true, false), Some(Event::Grow)));
+        assert!(matches!(next(true, true), Some(Event::Grow)), "nothing else happens");
+        sender.blocking_send(Event::Stop).unwrap();
+        assert!(next(true, true).is_none());
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! A new tip cancels the search at once; the next is on that tip's first template, which holds nothing and is there at
 //! once, until the full one comes. A growing mempool renews the template at most once a second. While a better template
-//! is made the search goes on. A block found before its slot (H6, H7) is submitted when that comes.
+//! is made the search goes on. A block found before its slot (H6, H7) is submitted when that comes; or, where the node stops
+//! before, at once, if peers take it by then.
 
 mod search;
+mod slot;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,19 +16,15 @@ use printsy_ledger::Template;
 use printsy_miner::Miner;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, timeout};
 
-use crate::core::{BlockVerdict, TemplateRefusal};
+use crate::core::{BlockAnswer, BlockVerdict, TemplateRefusal};
 use crate::handle::{NodeHandle, Submission, Work};
 use crate::metrics::Mined;
 use search::{Ended, Search};
 
 /// How long a miner that may not mine now waits before it asks again, if the chain does not move before.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// How often a block that waits for its time looks at the clock, which may be set meanwhile.
-const LOOK_AT_CLOCK_AFTER: Duration = Duration::from_millis(20);
-/// A block that waits longer than this for its slot is told of, ms.
-const TELL_FROM_MS: u64 = 2_000;
 
 /// When this node mines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +93,13 @@ impl Driver {
     /// node stops.
     async fn mine(&self, first: Arc<Template>, changes: watch::Receiver<u64>) -> Option<()> {
         let mut search = Search::new(&self.node, &self.mining, changes, self.stop.clone());
+        // Asked for now: by the time a block is found another of its parent's height may be the tip.
+        let parent_at = self.node.tip_since(&first.header.parent).unwrap_or_else(Instant::now);
         let mut template = first;
         loop {
             match search.run(&template).await {
                 Ended::Found(nonce) => {
-                    self.submit(&template, nonce).await;
+                    self.submit(&template, nonce, parent_at).await;
                     return Some(());
                 }
                 Ended::Better(better) => template = better,
@@ -153,82 +153,65 @@ impl Driver {
         }
     }
 
-    /// Submits what was found, once its time has come.
-    async fn submit(&self, template: &Template, nonce: u64) {
+    /// Submits what was found, once its time has come, or the node stops.
+    async fn submit(&self, template: &Template, nonce: u64, parent_at: Instant) {
         self.node.metrics().mined(Mined::Found);
         let height = template.header.height;
         let mut was_held = false;
-        while self.wait_for_slot(template).await.is_some() {
+        loop {
+            if self.wait_for_slot(template, parent_at).await.is_none() {
+                return self.lost(height, "the node stopped before peers would take it");
+            }
             match self.node.submit_own(template, nonce, &self.mining.key).await {
-                Ok(Submission::Judged(answer)) => {
-                    let hash = answer.id;
-                    match answer.verdict {
-                        BlockVerdict::Accepted => {
-                            self.node.metrics().mined(Mined::Accepted);
-                            tracing::info!(height, %hash, "block found");
-                        }
-                        // The clock was set back after the look at it.
-                        BlockVerdict::Held => {
-                            was_held = true;
-                            continue;
-                        }
-                        // The core kept it, and took it when its time came.
-                        BlockVerdict::Duplicate if was_held => self.node.metrics().mined(Mined::Accepted),
-                        BlockVerdict::Stale | BlockVerdict::Duplicate | BlockVerdict::UnknownParent => {
-                            self.node.metrics().mined(Mined::Stale);
-                            tracing::info!(height, %hash, verdict = ?answer.verdict, "block found too late");
-                        }
-                        BlockVerdict::Refused => {
-                            self.node.metrics().mined(Mined::Refused);
-                            tracing::error!(height, %hash, reason = ?answer.reason, "own block refused");
-                            sleep(ASK_AGAIN_AFTER).await;
-                        }
-                    }
+                // The clock was set back after the look at it.
+                Ok(Submission::Judged(answer)) if answer.verdict == BlockVerdict::Held => {
+                    was_held = true;
+                    continue;
                 }
+                Ok(Submission::Judged(answer)) => self.judged(height, &answer, was_held).await,
                 Ok(Submission::Unchecked { error, .. }) => {
                     self.node.metrics().mined(Mined::Refused);
                     tracing::error!(%error, "own block breaks a rule");
-                    sleep(ASK_AGAIN_AFTER).await;
+                    self.rest().await;
                 }
-                Err(error) => tracing::debug!(%error, "block found while stopping"),
+                Err(error) => self.lost(height, &error.to_string()),
             }
             return;
         }
     }
 
-    /// Waits until the block of this template has its slot, or the tip is another, and it is too late anyway; `None`
-    /// where the node stops.
-    async fn wait_for_slot(&self, template: &Template) -> Option<()> {
-        let mut is_told = false;
-        while self.node.reader().snapshot().tip.id() == template.header.parent {
-            let early = self.early_by(template);
-            if early == 0 {
-                break;
+    async fn judged(&self, height: u64, answer: &BlockAnswer, was_held: bool) {
+        let hash = answer.id;
+        match answer.verdict {
+            BlockVerdict::Accepted => {
+                self.node.metrics().mined(Mined::Accepted);
+                tracing::info!(height, %hash, "block found");
             }
-            if early > TELL_FROM_MS && !is_told {
-                tracing::info!(height = template.header.height, early, "block found, held until its time");
-                is_told = true;
+            // The core kept it, and took it when its time came.
+            BlockVerdict::Duplicate if was_held => self.node.metrics().mined(Mined::Accepted),
+            BlockVerdict::Stale
+            | BlockVerdict::Duplicate
+            | BlockVerdict::UnknownParent
+            | BlockVerdict::Held => {
+                self.node.metrics().mined(Mined::Stale);
+                tracing::info!(height, %hash, verdict = ?answer.verdict, "block found too late");
             }
-            let mut stop = self.stop.clone();
-            tokio::select! {
-                () = sleep(Duration::from_millis(early).min(LOOK_AT_CLOCK_AFTER)) => {}
-                _ = stop.changed() => return None,
+            BlockVerdict::Refused => {
+                self.node.metrics().mined(Mined::Refused);
+                tracing::error!(height, %hash, reason = ?answer.reason, "own block refused");
+                self.rest().await;
             }
         }
-        Some(())
     }
 
-    /// How much too early it is for a block of this template, ms.
-    ///
-    /// H7: peers take it from `max_future_ms` before its time on. H6: its time is the interval after its parent's, and
-    /// so should it come, or an easy network would run ahead of its clock faster than blocks travel. A clock that is
-    /// late does not hold it longer than the interval after this node saw the parent.
-    fn early_by(&self, template: &Template) -> u64 {
-        let (header, params, now) = (&template.header, self.node.params(), self.node.clock().now());
-        let until_taken = header.time.saturating_sub(params.max_future_ms).saturating_sub(now);
-        let since_parent = self.node.since_tip(&header.parent);
-        let until_slot = header.time.saturating_sub(now);
-        let at_most = params.min_interval_ms.saturating_sub(since_parent);
-        until_taken.max(until_slot.min(at_most))
+    fn lost(&self, height: u64, reason: &str) {
+        self.node.metrics().mined(Mined::Lost);
+        tracing::warn!(height, reason, "block lost");
+    }
+
+    /// After a mistake of this node's own: the next would be the same at once.
+    async fn rest(&self) {
+        let mut stop = self.stop.clone();
+        drop(timeout(ASK_AGAIN_AFTER, stop.wait_for(|stops| *stops)).await);
     }
 }

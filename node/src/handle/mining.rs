@@ -90,6 +90,14 @@ impl NodeHandle {
         self.keep_template(miner, TemplateBody::Empty, asked).await
     }
 
+    /// What a miner is told who asks from time to time: the first template on a tip of which it was told nothing yet, at
+    /// once, and then templates with orders.
+    pub(crate) async fn next_template(&self, miner: PublicKey) -> Work {
+        let tip = self.moment().tip;
+        let is_told = self.shared.templates.lock().newest(&miner, &tip).is_some();
+        if is_told { self.template(miner).await } else { self.first_template(miner).await }
+    }
+
     /// A template with all that the mempool has now, which is not remembered: for who submits the block itself.
     pub(crate) async fn whole_template(&self, miner: PublicKey) -> Option<TemplateAnswer> {
         self.ask_template(miner, TemplateBody::Whole).await
@@ -159,11 +167,9 @@ impl NodeHandle {
         }
     }
 
-    /// How long ago this block became the tip, ms, as far as this node saw it.
-    pub(crate) fn since_tip(&self, id: &Hash) -> u64 {
-        let moved = self.shared.tip_moved.lock().last.filter(|(_, tip)| tip == id);
-        let since = moved.map(|(at, _)| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
-        since.unwrap_or(u64::MAX)
+    /// Since when this block has been the tip, if it is, as far as this node saw it.
+    pub(crate) fn tip_since(&self, id: &Hash) -> Option<Instant> {
+        self.shared.tip_moved.lock().last.filter(|(_, tip)| tip == id).map(|(at, _)| at)
     }
 
     /// About how many of the hashes tried on a block since `begun` were tried when the tip was another already.

@@ -27,7 +27,7 @@ impl Serve for GetBlockTemplate {
         _: Caller,
     ) -> Result<Template, RpcError> {
         let node = context.node.clone();
-        let answer = detached(async move { node.template(params.miner.0).await }).await?;
+        let answer = detached(async move { node.next_template(params.miner.0).await }).await?;
         let (id, template) =
             answer.ok_or_else(errors::stopping)?.map_err(|error| errors::no_template(&error))?;
         Ok(told(&context, id, &template))

@@ -67,6 +67,26 @@ async fn a_new_tip_brings_an_empty_template_at_once_and_then_the_full_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_on_a_new_tip_is_given_an_empty_template_at_once_and_then_the_full_one() {
+    let genesis = network("dev-poll", |json| json["bits"] = json!("1f00ffff"));
+    let node = serving(&genesis, |_| {}).await;
+    let ask = async |name: &str| result(address(&node), "getBlockTemplate", json!([miner(name)])).await;
+    for height in 1..=2_u32 {
+        let order = purchase(&genesis, "alice", u64::from(height), 1, 1);
+        support::submit(node.handle(), &order).await.unwrap();
+        let height = u64::from(height);
+        assert_eq!(work(&ask("miner-1").await), (height, 0));
+        assert_eq!(work(&ask("miner-2").await), (height, 0), "each miner");
+        let full = ask("miner-1").await;
+        assert_eq!(work(&full), (height, 1));
+        assert_eq!(work(&ask("miner-1").await), (height, 1));
+        let judged = result(address(&node), "submitBlock", solve(&full, "miner-1")).await;
+        assert_eq!(judged["verdict"], "accepted");
+    }
+    node.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_blocks_are_found_at_once_the_first_template_is_the_full_one() {
     let genesis = network("dev-at-once", |_| {});
     let node = serving(&genesis, |_| {}).await;

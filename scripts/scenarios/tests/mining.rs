@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use printsy_rpc::NoParams;
+use printsy_rpc::block::{BlockSelector, GetHeader, GetHeaderParams};
 use printsy_rpc::chain::GetMiners;
 use printsy_scenarios::cut::Wire;
 use printsy_scenarios::folder::Folder;
@@ -23,6 +24,9 @@ use quick::genesis;
 
 /// Longer than anything takes, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a node is killed under a miner.
+const KILLS: usize = 3;
 
 /// Nodes of one network; the first is everybody's bootnode. None of them mines.
 struct Play {
@@ -73,6 +77,17 @@ impl Play {
         .await
     }
 
+    /// Nothing that the chain holds was told as lost or stale.
+    async fn nothing_on_the_chain_was_given_up(&self, said: &[serde_json::Value]) -> Result<()> {
+        let given_up = ["block lost", "block stale: the chain had gone on"];
+        for line in said.iter().filter(|line| given_up.iter().any(|what| line["message"] == *what)) {
+            let block = BlockSelector::Hash(serde_json::from_value(line["hash"].clone())?);
+            let header = self.nodes[0].ask::<GetHeader>(&GetHeaderParams { block }).await;
+            ensure!(header.map_or(0, |header| header.confirmations) == 0, "it is on the chain: {line}");
+        }
+        Ok(())
+    }
+
     /// Waits until the chain counts a block of a miner: one that was accepted may yet give way to another on the same
     /// parent.
     async fn counts_a_block_of(&self, name: &str) -> Result<()> {
@@ -112,18 +127,22 @@ async fn a_newcomer_is_registered_and_mines_a_purchase_whoever_is_killed_meanwhi
     let mut newcomer = play.miner("dev:newcomer", &[&url])?;
     play.wallet("buy 25 --key dev:bob").await?;
     newcomer.says("block accepted", PATIENCE, |_| true).await?;
-    // Its node is killed, and started again: what was confirmed is there, and it goes on.
-    let height = play.height(0).await?;
-    play.nodes[0].kill().await?;
-    newcomer.says("no connection to the node", PATIENCE, |_| true).await?;
-    play.nodes[0].start().await?;
-    newcomer.says("mining", PATIENCE, |_| true).await?;
-    play.grows(0, 5).await?;
-    assert!(play.height(0).await? >= height);
+    // Its node is killed, and started again: what was confirmed is there, and it goes on. At any moment: also between a
+    // block in the journal and the answer to who found it.
+    for _ in 0..KILLS {
+        let height = play.height(0).await?;
+        play.nodes[0].kill().await?;
+        newcomer.says("no connection to the node", PATIENCE, |_| true).await?;
+        play.nodes[0].start().await?;
+        newcomer.says("mining", PATIENCE, |_| true).await?;
+        play.grows(0, 5).await?;
+        assert!(play.height(0).await? >= height);
+    }
     let bought = play.wallet("buy 25 --key dev:carol").await?;
     assert!(bought.answer.contains("edition 3 of 100"), "{bought:?}");
     assert_eq!(newcomer.count("block refused"), 0);
-    newcomer.stop().await?;
+    let said = newcomer.stop().await?;
+    play.nothing_on_the_chain_was_given_up(&said).await?;
     play.end().await
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use printsy_consensus::Hash;
 use printsy_rpc::mining::{Submission, SubmitBlockParams};
 
+use super::Slot;
 use crate::work::Work;
 
 /// Which node: its place in the order of preference.
@@ -15,8 +16,10 @@ pub type NodeIndex = usize;
 pub enum Event {
     /// A node can be asked.
     Joined(NodeIndex),
-    /// A node cannot be asked any more.
+    /// A node cannot be asked any more: it may be dead.
     Lost(NodeIndex),
+    /// A node is asked no more, as there is a better one.
+    Left(NodeIndex),
     /// A node has no work for this miner now.
     Idle(NodeIndex),
     /// A node's work, checked.
@@ -34,6 +37,13 @@ pub enum Event {
         find: Hash,
         /// What the node made of it.
         outcome: Outcome,
+    },
+    /// What became of looking a block up.
+    LookedUp {
+        /// The block's id.
+        find: Hash,
+        /// Whether the node's chain holds it; not, where there is no answer.
+        is_on_chain: bool,
     },
     /// Time passed.
     Tick,
@@ -54,8 +64,8 @@ pub struct Job {
     pub work: Arc<Work>,
     /// The first nonce.
     pub start: u64,
-    /// When its block may be shown, by this machine's clock, ms since 1970.
-    pub slot: u64,
+    /// When its block may be shown.
+    pub slot: Slot,
 }
 
 /// What became of handing a find in.
@@ -84,6 +94,13 @@ pub enum Effect {
         find: Hash,
         /// How.
         params: SubmitBlockParams,
+    },
+    /// Ask whether its chain holds a block.
+    LookUp {
+        /// Whom.
+        node: NodeIndex,
+        /// The block's id.
+        find: Hash,
     },
     /// Prefer every other node to this one, which refuses what is found.
     PassOver(NodeIndex),

@@ -6,20 +6,20 @@ use printsy_consensus::{Hash, SecretKey, Signature, SignedHeader, block_bytes, b
 use printsy_rpc::mining::SubmitBlockParams;
 use printsy_rpc::text::{BlockHex, NonceHex};
 
-use super::{Effect, Fact, Job, NodeIndex, What};
+use super::{Effect, Fact, Job, NodeIndex, Now, Slot, What};
 use crate::work::Work;
 
-/// Where a find is on its way.
+/// Where a find is on its way. Moments are of the clock that nobody sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     /// Its slot is not yet here.
     Slot,
-    /// To be handed in, from this time on (ms since 1970).
+    /// To be handed in, from this moment on.
     Ready { at: u64 },
     /// A node has been asked.
     InFlight { to: NodeIndex },
     /// A node keeps it, and is waited for until then.
-    Held { until: u64 },
+    Held { by: NodeIndex, until: u64 },
 }
 
 /// A find.
@@ -31,19 +31,22 @@ pub(super) struct Find {
     /// Who made the template.
     pub(super) node: NodeIndex,
     pub(super) stage: Stage,
-    /// When it may be shown, by this machine's clock, ms since 1970.
-    pub(super) slot: u64,
+    /// When it may be shown.
+    pub(super) slot: Slot,
     /// How many times it was handed in.
     pub(super) tries: u32,
+    /// A node kept it once, which is told once.
+    pub(super) was_held: bool,
     nonce: u64,
     signature: Signature,
-    found_at: u64,
+    /// When its slot was to come, as it was found: by the clock that nobody sets.
+    due_at: u64,
     /// Its node does not know the template any more.
     is_forgotten: bool,
 }
 
 impl Find {
-    pub(super) fn new(job: Job, nonce: u64, key: &SecretKey, now: u64) -> Self {
+    pub(super) fn new(job: Job, nonce: u64, key: &SecretKey, now: Now) -> Self {
         let Job { node, work, slot, .. } = job;
         let mut header = *work.header();
         header.nonce = nonce;
@@ -56,9 +59,10 @@ impl Find {
             stage: Stage::Slot,
             slot,
             tries: 0,
+            was_held: false,
             nonce,
             signature,
-            found_at: now,
+            due_at: now.run_ms.saturating_add(slot.wait_ms(now)),
             is_forgotten: false,
         }
     }
@@ -80,8 +84,18 @@ impl Find {
     /// Who judges it: the node it was handed in to, or, where that was lost meanwhile, the one that made its template.
     pub(super) fn judge(&self) -> NodeIndex {
         match self.stage {
-            Stage::InFlight { to } => to,
+            Stage::InFlight { to } | Stage::Held { by: to, .. } => to,
             _ => self.node,
+        }
+    }
+
+    /// Its node is gone, or there anew. No answer comes from the one that was asked, and what was kept there may be
+    /// forgotten: it is handed in again. That a node has it already does no harm.
+    pub(super) fn hand_in_again(&mut self, node: NodeIndex, is_gone: bool) {
+        match self.stage {
+            Stage::InFlight { to } if is_gone && to == node => self.stage = Stage::Ready { at: 0 },
+            Stage::Held { by, .. } if by == node => self.stage = Stage::Ready { at: 0 },
+            _ => {}
         }
     }
 
@@ -115,12 +129,13 @@ impl Find {
         is_beaten && !matches!(self.stage, Stage::InFlight { .. })
     }
 
-    /// Whether it is over by the time alone.
-    pub(super) fn is_over(&self, now: u64, max_age_ms: u64) -> bool {
+    /// Whether it is over by the time alone, at a moment of the clock that nobody sets.
+    pub(super) fn is_over(&self, run_ms: u64, max_age_ms: u64) -> bool {
         match self.stage {
-            Stage::InFlight { .. } => false,
-            Stage::Held { until } => now >= until,
-            Stage::Slot | Stage::Ready { .. } => now >= self.found_at.saturating_add(max_age_ms),
+            // The interval bounds the one, and what is asked of a node the other.
+            Stage::Slot | Stage::InFlight { .. } => false,
+            Stage::Held { until, .. } => run_ms >= until,
+            Stage::Ready { .. } => run_ms >= self.due_at.saturating_add(max_age_ms),
         }
     }
 
@@ -138,13 +153,23 @@ impl Find {
         }
     }
 
-    /// When it is to be looked at though nothing happens.
-    pub(super) fn wake_at(&self) -> Option<u64> {
+    /// What it came to where its time is over.
+    pub(super) fn end_late(&self) -> What {
         match self.stage {
-            Stage::Slot => Some(self.slot),
+            Stage::Held { .. } => {
+                What::Lost { reason: "the node that kept it until its time never took it".to_owned() }
+            }
+            _ => self.end_past(),
+        }
+    }
+
+    /// When it is to be looked at though nothing happens, by the clock that nobody sets.
+    pub(super) fn wake_at(&self, now: Now) -> Option<u64> {
+        match self.stage {
+            Stage::Slot => Some(now.run_ms.saturating_add(self.slot.wait_ms(now))),
             Stage::Ready { at } => Some(at),
             Stage::InFlight { .. } => None,
-            Stage::Held { until } => Some(until),
+            Stage::Held { until, .. } => Some(until),
         }
     }
 

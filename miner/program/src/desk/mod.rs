@@ -1,6 +1,6 @@
 //! The desk: what is searched and what is handed in, decided in one place and without a clock, a thread or a socket.
 //!
-//! [`Desk::handle`] takes an event and the time, and answers what is to be done. Every event changes what the desk
+//! [`Desk::handle`] takes an event and the time by two clocks, and answers what is to be done. Every event changes what the desk
 //! knows; then one function, `settle`, says what ought to be going on, and the difference to what is going on are the
 //! effects. So there is no path by which a stale search is forgotten or a find is handed in twice at once.
 //!
@@ -9,25 +9,30 @@
 //!   second block on one parent gains nothing;
 //! - a find is kept until a node has judged it or the chain has gone past it; it goes back to the node that made its
 //!   template, and one that holds no transactions may go to any node, whole;
+//! - what a node keeps until its time is handed in again when that node is gone or there anew;
+//! - before a find is told as stale or lost without a verdict, a node is asked whether its chain holds it (`doubt`);
 //! - work of a node that is gone is searched on for [`GRACE_MS`], no longer: by then it is likely to be stale;
 //! - a node that refuses [`MAX_REFUSALS`] blocks in a row comes after all others for [`PASS_OVER_MS`] (`standing`);
-//! - a slot is a time of the node's clock, and this machine's may be another: a block waits for it no longer than the
-//!   interval of H6 after the first work on its parent came, for by then it is here by the node's clock too.
+//! - a block waits for its slot, a time of day (`slot`); all other waits are measured by a clock that nobody sets.
 
+mod doubt;
 mod event;
 mod find;
+mod slot;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::sync::Arc;
 
 use printsy_consensus::{Hash, SecretKey};
-use printsy_rpc::mining::Verdict;
 
 use crate::work::Work;
+use doubt::Doubt;
 pub use event::{Effect, Event, Fact, Job, NodeIndex, Outcome, What};
 use find::{Find, Stage};
+pub use slot::{Now, Slot};
 use standing::Standing;
 pub use standing::{MAX_REFUSALS, PASS_OVER_MS};
 
@@ -38,17 +43,9 @@ pub const GRACE_MS: u64 = 5_000;
 const MAX_FINDS: usize = 16;
 /// How long a find is kept at the most: by then no chain has stood still.
 const MAX_AGE_MS: u64 = 10 * 60_000;
-/// How long a node that asked for patience is left alone before a find is handed in again.
-const AGAIN_MS: u64 = 1_000;
 /// How long templates on a parent that has its block are ignored: they were under way when it was accepted. Far longer
 /// than a busy node takes to tell of its new tip, and a chain hardly ever comes back to a parent.
 const DONE_MS: u64 = 10_000;
-/// How long a node's held block is waited for, beyond its slot.
-const HELD_MS: u64 = 60_000;
-/// How long one refused block stops the search; each further one in a row adds as much.
-const REST_MS: u64 = 1_000;
-/// The longest such rest.
-const MAX_REST_MS: u64 = 30_000;
 
 /// What is searched.
 #[derive(Debug)]
@@ -57,16 +54,27 @@ struct Current {
     work: Arc<Work>,
     /// Where to go on once what is running ends.
     start: u64,
-    /// When the first work on its parent came.
+    /// When the first work on its parent came, by the clock that nobody sets.
     came_at: u64,
 }
 
 impl Current {
     /// A search on it, with the slot of its block.
     fn job(&self, number: u64) -> Job {
-        let slot = self.work.not_before().min(self.came_at.saturating_add(self.work.interval_ms()));
+        let (time, interval_ms) = (self.work.header().time, self.work.interval_ms());
+        let slot = Slot { time, latest: self.came_at.saturating_add(interval_ms) };
         Job { number, node: self.node, work: self.work.clone(), start: self.start, slot }
     }
+}
+
+/// A parent that has its block.
+#[derive(Clone, Copy, Debug)]
+struct Done {
+    parent: Hash,
+    /// By whose word.
+    by: NodeIndex,
+    /// Until when its templates are ignored.
+    until: u64,
 }
 
 /// The desk.
@@ -76,12 +84,15 @@ pub struct Desk {
     joined: Vec<bool>,
     standing: Standing,
     start: u64,
+    /// The work that a nonce was last found for, and where to go on if it comes again.
+    found_for: Option<(Hash, u64)>,
     current: Option<Current>,
     /// Since when the current node is gone.
     lost_at: Option<u64>,
     finds: Vec<Find>,
-    /// The parent that has its block, until when its templates are ignored.
-    done: Option<(Hash, u64)>,
+    /// Those that a node is asked about, before they are told as stale or lost.
+    doubts: Vec<Doubt>,
+    done: Option<Done>,
     /// Until when nothing is searched.
     rest_until: u64,
     refusals: u64,
@@ -101,9 +112,11 @@ impl Desk {
             joined: vec![false; nodes],
             standing: Standing::new(nodes),
             start,
+            found_for: None,
             current: None,
             lost_at: None,
             finds: Vec::new(),
+            doubts: Vec::new(),
             done: None,
             rest_until: 0,
             refusals: 0,
@@ -113,21 +126,19 @@ impl Desk {
         }
     }
 
-    /// What is to be done about `event`, at `now` (ms since 1970).
-    pub fn handle(&mut self, event: Event, now: u64) -> Vec<Effect> {
+    /// What is to be done about `event`, at `now`.
+    pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
-            Event::Joined(node) => self.set_joined(node, true),
-            Event::Lost(node) => {
-                self.set_joined(node, false);
-                if self.is_current(node) {
-                    self.lost_at.get_or_insert(now);
-                }
-                // No answer comes from there; another node may give one.
-                for find in self.finds.iter_mut().filter(|find| find.stage == Stage::InFlight { to: node }) {
-                    find.stage = Stage::Ready { at: 0 };
-                }
+            Event::Joined(node) => {
+                self.set_joined(node, true);
+                self.finds.iter_mut().for_each(|find| find.hand_in_again(node, false));
             }
+            Event::Lost(node) => {
+                self.part_from(node, now, &mut effects);
+                self.undo_done(node);
+            }
+            Event::Left(node) => self.part_from(node, now, &mut effects),
             Event::Idle(node) => {
                 if self.is_current(node) {
                     self.current = None;
@@ -136,6 +147,7 @@ impl Desk {
             Event::Work(node, work) => self.take(node, work, now, &mut effects),
             Event::Found { job, nonce } => self.found(job, nonce, now, &mut effects),
             Event::Judged { find, outcome } => self.judged(find, outcome, now, &mut effects),
+            Event::LookedUp { find, is_on_chain } => self.looked_up(find, is_on_chain, now, &mut effects),
             Event::Tick => {}
             Event::Stop => self.is_stopping = true,
             Event::End => self.end(&mut effects),
@@ -150,36 +162,59 @@ impl Desk {
         self.running.and(self.current.as_ref()).map(|current| &*current.work)
     }
 
-    /// When, after `now`, something is to be done though nothing happens; both ms since 1970.
+    /// How long after `now` something is to be done though nothing happens, ms.
     #[must_use]
-    pub fn wake_at(&self, now: u64) -> Option<u64> {
-        let finds = self.finds.iter().filter_map(Find::wake_at);
+    pub fn wait_ms(&self, now: Now) -> Option<u64> {
+        let finds = self.finds.iter().filter_map(|find| find.wake_at(now));
         let lost = self.lost_at.map(|at| at.saturating_add(GRACE_MS));
         let rest = (self.rest_until > 0).then_some(self.rest_until);
-        let done = self.done.map(|(_, until)| until);
+        let done = self.done.map(|done| done.until);
+        let all = finds.chain(lost).chain(rest).chain(done).chain(self.standing.wake_at());
         // What is due already waits for something else, such as a node that comes back.
-        finds.chain(lost).chain(rest).chain(done).chain(self.standing.wake_at()).filter(|at| *at > now).min()
+        all.filter_map(|at| at.checked_sub(now.run_ms).filter(|wait| *wait > 0)).min()
     }
 
-    /// Whether a find is on its way to a node, or could be.
+    /// Whether a find is on its way to a node, or could be, or a node is asked about one.
     #[must_use]
     pub fn is_handing_in(&self) -> bool {
-        self.finds.iter().any(|find| match find.stage {
-            Stage::InFlight { .. } => true,
-            Stage::Slot | Stage::Ready { .. } => find.to_whom(&self.joined).is_some(),
-            Stage::Held { .. } => false,
-        })
+        !self.doubts.is_empty()
+            || self.finds.iter().any(|find| match find.stage {
+                Stage::InFlight { .. } => true,
+                Stage::Slot | Stage::Ready { .. } => find.to_whom(&self.joined).is_some(),
+                Stage::Held { .. } => false,
+            })
     }
 
-    /// Whether something that was found for a node is still to be judged by it.
+    /// Whether something that was found for a node is still to be judged by it, or it is asked about a find.
     #[must_use]
     pub fn has_finds_of(&self, node: NodeIndex) -> bool {
         self.finds.iter().any(|find| find.node == node && !matches!(find.stage, Stage::Held { .. }))
+            || self.doubts.iter().any(|doubt| doubt.asked == node)
     }
 
     fn set_joined(&mut self, node: NodeIndex, is_joined: bool) {
         if let Some(joined) = self.joined.get_mut(node) {
             *joined = is_joined;
+        }
+    }
+
+    /// A node cannot be asked any more.
+    fn part_from(&mut self, node: NodeIndex, now: Now, effects: &mut Vec<Effect>) {
+        self.set_joined(node, false);
+        if self.is_current(node) {
+            self.lost_at.get_or_insert(now.run_ms);
+        }
+        self.finds.iter_mut().for_each(|find| find.hand_in_again(node, true));
+        self.ask_others(node, effects);
+    }
+
+    /// The node by whose word a parent has its block is gone, maybe before it told any other: what others build on that
+    /// parent counts again. Its own work there does not.
+    fn undo_done(&mut self, lost: NodeIndex) {
+        if let Some(done) = self.done.take_if(|done| done.by == lost) {
+            let is_over =
+                |current: &mut Current| current.node == lost && current.work.header().parent == done.parent;
+            drop(self.current.take_if(is_over));
         }
     }
 
@@ -192,7 +227,7 @@ impl Desk {
     }
 
     /// A node's work becomes the current one, unless it comes from a less preferred node than the one followed.
-    fn take(&mut self, node: NodeIndex, work: Arc<Work>, now: u64, effects: &mut Vec<Effect>) {
+    fn take(&mut self, node: NodeIndex, work: Arc<Work>, now: Now, effects: &mut Vec<Effect>) {
         let is_followed = |current: &Current| {
             !self.standing.is_preferred(current.node, node) || !self.is_joined(current.node)
         };
@@ -204,15 +239,18 @@ impl Desk {
         if self.current.as_ref().is_none_or(|current| current.work.id() != work.id()) {
             let parent = work.header().parent;
             let before = self.current.as_ref().filter(|current| current.work.header().parent == parent);
-            let came_at = before.map_or(now, |current| current.came_at);
-            self.current = Some(Current { node, work, start: self.start, came_at });
+            let came_at = before.map_or(now.run_ms, |current| current.came_at);
+            // Behind what was found for it before: that would only be refused again.
+            let start =
+                self.found_for.filter(|(id, _)| *id == work.id()).map_or(self.start, |(_, next)| next);
+            self.current = Some(Current { node, work, start, came_at });
         } else if let Some(current) = &mut self.current {
             current.node = node;
         }
     }
 
     /// The finds that the chain, which `work` is on top of, has gone past, and those it holds.
-    fn leave_behind(&mut self, work: &Work, now: u64, effects: &mut Vec<Effect>) {
+    fn leave_behind(&mut self, work: &Work, now: Now, effects: &mut Vec<Effect>) {
         let tip = work.header().parent;
         let tip_height = work.header().height.saturating_sub(1);
         let finds = std::mem::take(&mut self.finds);
@@ -221,19 +259,22 @@ impl Desk {
                 self.accepted(&find, now);
                 effects.push(find.tell(What::Accepted));
             } else if find.is_past(&tip, tip_height) {
-                effects.push(find.tell(find.end_past()));
+                let otherwise = find.end_past();
+                self.doubt(find, otherwise, effects);
             } else {
                 self.finds.push(find);
             }
         }
     }
 
-    fn found(&mut self, job: Job, nonce: u64, now: u64, effects: &mut Vec<Effect>) {
+    fn found(&mut self, job: Job, nonce: u64, now: Now, effects: &mut Vec<Effect>) {
         if self.running.is_some_and(|(running, _)| running == job.number) {
             self.running = None;
         }
+        let next = nonce.wrapping_add(1);
+        self.found_for = Some((job.work.id(), next));
         if let Some(current) = self.current.as_mut().filter(|current| current.work.id() == job.work.id()) {
-            current.start = nonce.wrapping_add(1);
+            current.start = next;
         }
         let find = Find::new(job, nonce, &self.key, now);
         if !find.is_proof() {
@@ -243,7 +284,7 @@ impl Desk {
         if self.finds.iter().any(|other| other.id == find.id) {
             return;
         }
-        let wait_ms = find.slot.saturating_sub(now);
+        let wait_ms = find.slot.wait_ms(now);
         effects.push(find.tell(What::Found { wait_ms }));
         // The chain may have gone on while the news of the find was under way.
         let tip = self.current.as_ref().map(|current| *current.work.header());
@@ -254,82 +295,12 @@ impl Desk {
         self.finds.push(find);
         if self.finds.len() > MAX_FINDS {
             let oldest = self.finds.remove(0);
-            effects.push(oldest.tell(What::Lost { reason: "too many blocks wait already".to_owned() }));
+            self.doubt(oldest, What::Lost { reason: "too many blocks wait already".to_owned() }, effects);
         }
-    }
-
-    fn judged(&mut self, id: Hash, outcome: Outcome, now: u64, effects: &mut Vec<Effect>) {
-        let Some(at) = self.finds.iter().position(|find| find.id == id) else { return };
-        let mut find = self.finds.remove(at);
-        let again = Stage::Ready { at: now.saturating_add(AGAIN_MS) };
-        let submission = match outcome {
-            Outcome::Judged(submission) => submission,
-            Outcome::Forgotten if find.forget() => return self.finds.push(find),
-            Outcome::Forgotten => {
-                // Nor would it know the next find for it.
-                self.current = self.current.take().filter(|current| current.work.id() != find.work.id());
-                let reason = "its node no longer knows the template, as after a restart".to_owned();
-                return effects.push(find.tell(What::Lost { reason }));
-            }
-            Outcome::NotNow(_) => {
-                find.stage = again;
-                return self.finds.push(find);
-            }
-        };
-        let what = match submission.verdict {
-            Verdict::Accepted => What::Accepted,
-            // The answer to an earlier try was lost on the way.
-            Verdict::Duplicate if find.tries > 1 => What::Accepted,
-            Verdict::Duplicate => What::Duplicate,
-            Verdict::Held => {
-                find.stage = Stage::Held { until: find.slot.max(now).saturating_add(HELD_MS) };
-                effects.push(find.tell(What::Held));
-                return self.finds.push(find);
-            }
-            Verdict::Stale => What::Stale,
-            Verdict::UnknownParent => {
-                find.stage = again;
-                return self.finds.push(find);
-            }
-            Verdict::Refused => What::Refused {
-                rule: submission.rule.unwrap_or_default(),
-                reason: submission.reason.unwrap_or_default(),
-            },
-        };
-        effects.push(find.tell(what.clone()));
-        match what {
-            What::Accepted | What::Duplicate => self.accepted(&find, now),
-            // The node has the next tip already, and its template is under way.
-            What::Stale => self.done = Some((find.work.header().parent, now.saturating_add(DONE_MS))),
-            What::Refused { .. } => {
-                self.refusals = self.refusals.saturating_add(1);
-                let rest = self.refusals.saturating_mul(REST_MS).min(MAX_REST_MS);
-                self.rest_until = now.saturating_add(rest);
-                self.standing.refused_by(find.judge(), now, effects);
-            }
-            _ => {}
-        }
-    }
-
-    /// What a node keeps may still come to something; all else is told as lost.
-    fn end(&mut self, effects: &mut Vec<Effect>) {
-        self.is_stopping = true;
-        for find in std::mem::take(&mut self.finds) {
-            if !matches!(find.stage, Stage::Held { .. }) {
-                let reason = "the program was stopped before a node had judged it".to_owned();
-                effects.push(find.tell(What::Lost { reason }));
-            }
-        }
-    }
-
-    fn accepted(&mut self, find: &Find, now: u64) {
-        self.refusals = 0;
-        self.standing.accepted_by(find.judge());
-        self.done = Some((find.work.header().parent, now.saturating_add(DONE_MS)));
     }
 
     /// What ought to be going on at `now`; what differs from what is going on becomes effects.
-    fn settle(&mut self, now: u64, effects: &mut Vec<Effect>) {
+    fn settle(&mut self, now: Now, effects: &mut Vec<Effect>) {
         self.expire(now, effects);
         self.hand_in(now, effects);
         let wanted = self.wanted();
@@ -352,29 +323,32 @@ impl Desk {
     }
 
     /// What has lasted too long ends.
-    fn expire(&mut self, now: u64, effects: &mut Vec<Effect>) {
-        self.standing.expire(now, effects);
-        if self.lost_at.is_some_and(|at| now >= at.saturating_add(GRACE_MS)) {
+    fn expire(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        self.standing.expire(now.run_ms, effects);
+        if self.lost_at.is_some_and(|at| now.run_ms >= at.saturating_add(GRACE_MS)) {
             (self.current, self.lost_at) = (None, None);
         }
-        if self.done.is_some_and(|(_, until)| now >= until) {
+        if self.done.is_some_and(|done| now.run_ms >= done.until) {
             self.done = None;
         }
-        if now >= self.rest_until {
+        if now.run_ms >= self.rest_until {
             self.rest_until = 0;
         }
-        for find in self.finds.extract_if(.., |find| find.is_over(now, MAX_AGE_MS)) {
-            effects.push(find.tell(find.end_past()));
+        let over: Vec<Find> =
+            self.finds.extract_if(.., |find| find.is_over(now.run_ms, MAX_AGE_MS)).collect();
+        for find in over {
+            let otherwise = find.end_late();
+            self.doubt(find, otherwise, effects);
         }
     }
 
     /// Every find whose moment it is goes to a node that can judge it.
-    fn hand_in(&mut self, now: u64, effects: &mut Vec<Effect>) {
+    fn hand_in(&mut self, now: Now, effects: &mut Vec<Effect>) {
         for find in &mut self.finds {
-            if matches!(find.stage, Stage::Slot) && (self.is_stopping || now >= find.slot) {
+            if matches!(find.stage, Stage::Slot) && (self.is_stopping || find.slot.wait_ms(now) == 0) {
                 find.stage = Stage::Ready { at: 0 };
             }
-            let is_due = matches!(find.stage, Stage::Ready { at } if now >= at);
+            let is_due = matches!(find.stage, Stage::Ready { at } if now.run_ms >= at);
             if let Some(node) = find.to_whom(&self.joined).filter(|_| is_due) {
                 find.stage = Stage::InFlight { to: node };
                 find.tries += 1;
@@ -387,7 +361,7 @@ impl Desk {
     fn wanted(&self) -> Option<&Current> {
         let current = self.current.as_ref()?;
         let parent = current.work.header().parent;
-        let is_done = self.done.is_some_and(|(done, _)| done == parent);
+        let is_done = self.done.is_some_and(|done| done.parent == parent);
         // A find that nobody there can judge keeps nobody from finding another one.
         let has_find = self.finds.iter().any(|find| {
             find.work.header().parent == parent

@@ -16,7 +16,7 @@ pub const PASS_OVER_MS: u64 = 5 * 60_000;
 struct Record {
     /// Blocks it refused in a row.
     refusals: u32,
-    /// Until when it is passed over (ms since 1970).
+    /// Until when it is passed over, by the clock that nobody sets.
     passed_until: Option<u64>,
 }
 

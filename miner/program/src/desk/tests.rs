@@ -1,24 +1,30 @@
 //! The desk's laws, by a small play: events in, effects out, the time a number.
 
+mod clocks;
+mod doubts;
+
 use printsy_consensus::{Header, SignedHeader, Target, VERSION, transactions_root};
 use printsy_rpc::market::BlockRef;
-use printsy_rpc::mining::{Submission, SubmitBlockParams, Template};
+use printsy_rpc::mining::{Submission, SubmitBlockParams, Template, Verdict};
 use printsy_rpc::{HashHex, Hex};
 
+use super::verdict::{AGAIN_MS, MAX_REST_MS, REST_MS};
 use super::*;
 use crate::work::Limits;
 
 /// Half of all ids meet it.
 const BITS: u32 = 0x207f_ffff;
-const NOW: u64 = 1_000_000;
+/// When plays begin, by the clock of times of day; by the other one, [`BEGUN`].
+const NOW: u64 = 1_000_000_000;
+const BEGUN: u64 = 5_000_000;
 const INTERVAL_MS: u64 = 10_000;
 
 fn key() -> SecretKey {
     SecretKey::development("miner-1")
 }
 
-/// Work at a height on a parent; `body` 0 is an empty block.
-fn work_on(parent: Hash, height: u64, body: u8, not_before: u64) -> Arc<Work> {
+/// Work at a height on a parent, of this time; `body` 0 is an empty block. Peers take it from ten seconds before on.
+fn work_on(parent: Hash, height: u64, body: u8, time: u64) -> Arc<Work> {
     let root = if body == 0 { transactions_root(&[]) } else { Hash([body; 32]) };
     let header = Header {
         version: VERSION,
@@ -26,7 +32,7 @@ fn work_on(parent: Hash, height: u64, body: u8, not_before: u64) -> Arc<Work> {
         transactions_root: root,
         state_root: Hash([9; 32]),
         height,
-        time: NOW.max(not_before),
+        time,
         bits: BITS,
         miner: key().public_key(),
         nonce: 0,
@@ -38,7 +44,7 @@ fn work_on(parent: Hash, height: u64, body: u8, not_before: u64) -> Arc<Work> {
         height,
         parent: parent.into(),
         transactions: u64::from(body),
-        not_before,
+        not_before: time.saturating_sub(10_000),
     };
     let limits = Limits { easiest: BITS, interval_ms: INTERVAL_MS };
     Arc::new(Work::check(&template, &key().public_key(), limits).unwrap())
@@ -65,9 +71,10 @@ fn submission(verdict: Verdict) -> Outcome {
 /// A desk and what it last wanted.
 struct Play {
     desk: Desk,
-    now: u64,
+    now: Now,
     search: Option<Job>,
     submits: Vec<(NodeIndex, Hash, SubmitBlockParams)>,
+    look_ups: Vec<(NodeIndex, Hash)>,
     told: Vec<What>,
     passed_over: Vec<NodeIndex>,
 }
@@ -75,8 +82,16 @@ struct Play {
 impl Play {
     fn new(nodes: usize) -> Self {
         let desk = Desk::new(key(), nodes, 0);
-        let mut play =
-            Self { desk, now: NOW, search: None, submits: vec![], told: vec![], passed_over: vec![] };
+        let now = Now { run_ms: BEGUN, day_ms: NOW };
+        let mut play = Self {
+            desk,
+            now,
+            search: None,
+            submits: vec![],
+            look_ups: vec![],
+            told: vec![],
+            passed_over: vec![],
+        };
         (0..nodes).for_each(|node| play.event(Event::Joined(node)));
         play
     }
@@ -88,6 +103,7 @@ impl Play {
                 Effect::Search(job) => self.search = Some(job),
                 Effect::Rest => self.search = None,
                 Effect::Submit { node, find, params } => self.submits.push((node, find, params)),
+                Effect::LookUp { node, find } => self.look_ups.push((node, find)),
                 Effect::Tell(fact) => self.told.push(fact.what),
                 Effect::PassOver(node) => self.passed_over.push(node),
                 Effect::TryAgain(node) => self.passed_over.retain(|other| *other != node),
@@ -115,12 +131,25 @@ impl Play {
         self.event(Event::Judged { find, outcome });
     }
 
+    /// Answers the one question that is open: it was put to `node`.
+    fn looked_up(&mut self, node: NodeIndex, find: Hash, is_on_chain: bool) {
+        assert_eq!(std::mem::take(&mut self.look_ups), [(node, find)]);
+        self.event(Event::LookedUp { find, is_on_chain });
+    }
+
     fn searched(&self) -> Option<Hash> {
         self.search.as_ref().map(|job| job.work.id())
     }
 
     fn later(&mut self, ms: u64) {
-        self.now += ms;
+        self.now.run_ms += ms;
+        self.now.day_ms += ms;
+        self.event(Event::Tick);
+    }
+
+    /// Somebody sets this machine's clock.
+    fn set_clock(&mut self, day_ms: u64) {
+        self.now.day_ms = day_ms;
         self.event(Event::Tick);
     }
 }
@@ -166,7 +195,7 @@ fn a_find_before_its_slot_is_kept_until_the_slot() {
     play.event(Event::Work(0, work_on(Hash([1; 32]), 1, 1, NOW + 500)));
     let find = play.find();
     assert_eq!((play.told.last(), play.submits.len()), (Some(&What::Found { wait_ms: 500 }), 0));
-    assert_eq!(play.desk.wake_at(play.now), Some(NOW + 500));
+    assert_eq!(play.desk.wait_ms(play.now), Some(500));
     play.later(499);
     assert!(play.submits.is_empty());
     play.later(1);
@@ -215,6 +244,10 @@ fn a_held_block_is_accepted_once_work_stands_on_it_and_stale_once_other_work_doe
         assert_eq!(play.searched(), None, "its parent's block is found");
         let tip = if own { find } else { Hash([0; 32]) };
         play.event(Event::Work(0, work_on(tip, 2, 1, 0)));
+        if !own {
+            assert_eq!(play.told.last(), Some(&What::Held), "not before the node was asked");
+            play.looked_up(0, find, false);
+        }
         assert_eq!(play.told.last(), Some(if own { &What::Accepted } else { &What::Stale }));
         assert!(play.searched().is_some());
     }
@@ -263,6 +296,7 @@ fn what_is_on_its_way_to_a_node_that_is_lost_is_handed_in_elsewhere_at_once() {
     assert_eq!(play.submits.first().map(|submit| (submit.0, submit.1)), Some((1, find)));
     // The first node had it after all, and had told the second.
     play.judged(find, submission(Verdict::Duplicate));
+    play.looked_up(1, find, true);
     assert_eq!(play.told.last(), Some(&What::Accepted));
     play.judged(find, Outcome::NotNow("too late".to_owned()));
     assert!(play.submits.is_empty());
@@ -275,11 +309,15 @@ fn a_forgotten_template_costs_the_block_only_if_the_miner_does_not_have_it_all()
         play.event(Event::Work(0, work(1, body)));
         let find = play.find();
         play.judged(find, Outcome::Forgotten);
-        assert_eq!(matches!(play.told.last(), Some(What::Lost { .. })), is_lost);
         assert_eq!(play.submits.len(), usize::from(!is_lost));
+        if is_lost {
+            play.looked_up(0, find, false);
+        }
+        assert_eq!(matches!(play.told.last(), Some(What::Lost { .. })), is_lost);
         if !is_lost {
             assert!(matches!(play.submits[0].2, SubmitBlockParams::Block { .. }));
             play.judged(find, Outcome::Forgotten);
+            play.looked_up(0, find, false);
             assert!(matches!(play.told.last(), Some(What::Lost { .. })), "no third way");
         }
         assert_eq!(play.searched(), None, "the next find for it would be lost too");
@@ -287,16 +325,21 @@ fn a_forgotten_template_costs_the_block_only_if_the_miner_does_not_have_it_all()
 }
 
 #[test]
-fn no_answer_is_asked_for_again_and_a_duplicate_then_is_the_first_try_s_success() {
+fn no_answer_is_asked_for_again_and_a_duplicate_then_is_what_the_first_try_came_to() {
     let mut play = Play::new(1);
-    play.event(Event::Work(0, work(1, 1)));
-    let find = play.find();
-    play.judged(find, Outcome::NotNow("no answer".to_owned()));
-    assert!(play.submits.is_empty());
-    play.later(AGAIN_MS);
-    assert_eq!(play.submits.len(), 1);
-    play.judged(find, submission(Verdict::Duplicate));
-    assert_eq!(play.told.last(), Some(&What::Accepted));
+    for is_on_chain in [true, false] {
+        let mut play = Play::new(1);
+        play.event(Event::Work(0, work(1, 1)));
+        let find = play.find();
+        play.judged(find, Outcome::NotNow("no answer".to_owned()));
+        assert!(play.submits.is_empty());
+        play.later(AGAIN_MS);
+        assert_eq!(play.submits.len(), 1);
+        play.judged(find, submission(Verdict::Duplicate));
+        play.looked_up(0, find, is_on_chain);
+        assert_eq!(play.told.last(), Some(if is_on_chain { &What::Accepted } else { &What::Stale }));
+        assert_eq!(play.searched(), None, "its parent has a block");
+    }
     // At the first try it is somebody else's.
     play.event(Event::Work(0, work(2, 1)));
     let find = play.find();
@@ -330,6 +373,18 @@ fn refusals_rest_longer_each_time_and_then_go_on_behind_the_refused_nonce() {
         play.later(1);
         assert!(play.search.clone().unwrap().start > start);
     }
+}
+
+#[test]
+fn work_that_comes_again_is_searched_behind_what_was_found_for_it() {
+    let mut play = Play::new(1);
+    play.event(Event::Work(0, work(1, 1)));
+    let first = play.find();
+    play.judged(first, submission(Verdict::Refused));
+    play.event(Event::Idle(0));
+    play.later(REST_MS);
+    play.event(Event::Work(0, work(1, 1)));
+    assert_ne!(play.find(), first, "the node remembers the template, and would refuse the same block again");
 }
 
 #[test]
@@ -414,14 +469,14 @@ fn a_node_that_refuses_some_in_a_row_is_passed_over_for_a_while() {
     refused(&mut play, 0, 4);
     refused(&mut play, 0, 5);
     assert!(play.passed_over.is_empty());
-    let since = play.now;
+    let since = play.now.run_ms;
     refused(&mut play, 0, 6);
     assert_eq!(play.passed_over, [0]);
     play.event(Event::Work(1, work(7, 2)));
     play.event(Event::Work(0, work(7, 1)));
     assert_eq!(play.searched(), Some(work(7, 2).id()), "the next node's work, whatever the first gives");
-    assert_eq!(play.desk.wake_at(play.now), Some(since + PASS_OVER_MS));
-    play.later(since + PASS_OVER_MS - play.now - 1);
+    assert_eq!(play.desk.wait_ms(play.now), Some(since + PASS_OVER_MS - play.now.run_ms));
+    play.later(since + PASS_OVER_MS - play.now.run_ms - 1);
     assert_eq!(play.passed_over, [0]);
     play.later(1);
     assert!(play.passed_over.is_empty());
@@ -485,7 +540,7 @@ fn a_clock_that_is_late_holds_a_block_no_longer_than_the_interval_after_its_pare
     play.event(Event::Work(1, work_on(Hash([1; 32]), 1, 3, slot)));
     let find = play.find();
     assert_eq!(play.told.last(), Some(&What::Found { wait_ms: INTERVAL_MS / 2 }));
-    assert_eq!(play.desk.wake_at(play.now), Some(NOW + INTERVAL_MS));
+    assert_eq!(play.desk.wait_ms(play.now), Some(INTERVAL_MS / 2));
     play.later(INTERVAL_MS / 2 - 1);
     assert!(play.submits.is_empty());
     play.later(1);

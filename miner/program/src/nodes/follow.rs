@@ -11,12 +11,12 @@ use printsy_consensus::{Genesis, Hash, PublicKey};
 use printsy_rpc::chain::{GetChain, GetParams};
 use printsy_rpc::mining::{GetBlockTemplate, GetBlockTemplateParams, Template};
 use printsy_rpc::subscription::SubscribeBlockTemplate;
-use printsy_rpc::{Address, ClientError, Feed, NoParams, RpcReason, Session, Token};
+use printsy_rpc::{Address, ClientError, Feed, NoParams, RpcReason, Session, Subscription, Token};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::backoff::Backoff;
-use super::link::{Link, sentence};
+use super::link::{ANSWER_TIME, Link, sentence};
 use super::{News, Ranks};
 use crate::desk::NodeIndex;
 use crate::work::{Limits, Work};
@@ -27,6 +27,8 @@ const POLL_EVERY: Duration = Duration::from_millis(100);
 const SILENCE: Duration = Duration::from_secs(3);
 /// How soon a node that has no work for this miner is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(3);
+/// How long a node that was asked too often is left alone at the most, whatever it says.
+const MAX_PATIENCE: Duration = Duration::from_secs(15);
 /// How soon a subscription that the node ended is begun again: where the next block lets the miner mine again (B4).
 const SUBSCRIBE_AGAIN: Duration = Duration::from_millis(200);
 /// How long a node is asked by HTTP before a WebSocket is tried again.
@@ -170,6 +172,7 @@ impl Follower {
             last: None,
             idle: None,
             is_turned_away: false,
+            patience: None,
             backoff,
         };
         match &link {
@@ -189,14 +192,21 @@ impl Follower {
     /// Listens to what the node tells by itself; `None` where it tells nothing by itself.
     async fn listen(&self, session: &Session, link: &Link, told: &mut Told<'_>) -> Result<Option<()>, End> {
         loop {
-            match session.subscribe::<SubscribeBlockTemplate>(&self.params()).await {
+            // A session waits far longer for an answer than a miner can: here it is idle meanwhile.
+            let params = self.params();
+            let feed = timeout(ANSWER_TIME, session.subscribe::<SubscribeBlockTemplate>(&params)).await;
+            let late = || ClientError::Timeout {
+                url: self.url.clone(),
+                method: SubscribeBlockTemplate::NAMES.subscribe,
+            };
+            match feed.unwrap_or_else(|_| Err(late())) {
                 Ok(mut feed) => {
                     // What stops a subscription is learned by asking: a refusal names its reason.
                     let ended = self.hear(&mut feed, link, told).await?;
                     tracing::debug!(url = self.url, ended, "subscription ended");
                     drop(feed);
                     told.ask(link).await?;
-                    sleep(SUBSCRIBE_AGAIN).await;
+                    sleep(told.wait(SUBSCRIBE_AGAIN)).await;
                     continue;
                 }
                 Err(ClientError::Refused(error)) if error.offers_no_news() => return Ok(None),
@@ -228,7 +238,7 @@ impl Follower {
                 answer = answer(&mut asking) => {
                     asking = None;
                     told.answer(answer).await?;
-                    ask_at = Instant::now() + SILENCE;
+                    ask_at = Instant::now() + told.patience.take().unwrap_or(SILENCE);
                 }
                 () = sleep_until(ask_at), if asking.is_none() => {
                     let params = self.params();
@@ -255,7 +265,7 @@ async fn poll(link: &Link, told: &mut Told<'_>) -> Result<(), End> {
     let until = Instant::now() + TRY_PUSH_AFTER;
     while Instant::now() < until {
         told.ask(link).await?;
-        sleep(if told.is_turned_away { ASK_AGAIN } else { POLL_EVERY }).await;
+        sleep(told.wait(if told.is_turned_away { ASK_AGAIN } else { POLL_EVERY })).await;
     }
     Ok(())
 }
@@ -270,10 +280,17 @@ struct Told<'a> {
     idle: Option<String>,
     /// Whether that lasts.
     is_turned_away: bool,
+    /// How long it is left alone, where it was asked too often.
+    patience: Option<Duration>,
     backoff: &'a mut Backoff,
 }
 
 impl Told<'_> {
+    /// How long to wait before it is asked again: at least this.
+    fn wait(&mut self, at_least: Duration) -> Duration {
+        self.patience.take().unwrap_or_default().max(at_least)
+    }
+
     /// Asks for a template, and tells what comes of it.
     async fn ask(&mut self, link: &Link) -> Result<(), End> {
         let answer = link.call::<GetBlockTemplate>(&self.follower.params()).await;
@@ -316,6 +333,15 @@ impl Told<'_> {
             ClientError::Refused(refusal) => refusal.data.as_deref(),
             _ => None,
         };
+        // That says nothing of the work it gave: a new tip would be told as soon as it answers again.
+        if let Some(data) = data.filter(|data| data.reason == RpcReason::RateLimited)
+            && self.last.is_some()
+        {
+            let wait = data.retry_after_ms.map_or(ASK_AGAIN, Duration::from_millis);
+            self.patience = Some(wait.clamp(POLL_EVERY, MAX_PATIENCE));
+            tracing::debug!(url = self.follower.url, ?wait, "asked too often");
+            return Ok(());
+        }
         let is_about_miner = data.is_some_and(|data| data.reason == RpcReason::NotAuthorized);
         self.is_turned_away = !(is_about_miner && data.is_some_and(|data| data.retryable));
         let mut why = sentence(error);

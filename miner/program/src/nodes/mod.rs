@@ -1,8 +1,9 @@
 //! The nodes that templates come from: each is followed by a task of its own, the preferred ones first.
 //!
-//! `ranks` says whose turn it is, `link` how a node is asked, `follow` what a follower does from the first
+//! `ranks` says whose turn it is, `link` how a node is asked, `ask` what it is asked about a find, `follow` what a follower does from the first
 //! connection to the next. What a follower sees it tells in [`News`]; what becomes of it the desk decides.
 
+pub mod ask;
 mod backoff;
 pub mod follow;
 pub mod link;

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jsonrpsee::core::SubscriptionError;
-use jsonrpsee::server::{RpcModule, Server, ServerConfig, ServerHandle};
+use jsonrpsee::server::{PendingSubscriptionSink, RpcModule, Server, ServerConfig, ServerHandle};
 use jsonrpsee::types::ErrorObjectOwned;
 use printsy_consensus::{
-    Genesis, Hash, Header, Params, PublicKey, SecretKey, Target, VERSION, transactions_root,
+    Genesis, Hash, Header, Params, PublicKey, SecretKey, SignedHeader, Target, VERSION, transactions_root,
 };
+use printsy_rpc::block::{GetHeader, HeaderInfo};
 use printsy_rpc::chain::{
     Chain, GetChain, GetParams, MempoolSize, NetworkParams, Sync as SyncInfo, SyncState, Tip,
 };
@@ -37,6 +38,8 @@ pub struct Says {
     pub template: Result<Value, RpcError>,
     /// What becomes of blocks.
     pub verdict: Result<Verdict, RpcError>,
+    /// Whether its chain holds whatever block it is asked about.
+    pub is_on_chain: bool,
     /// What the parameters of its network are.
     pub params: NetworkParams,
     /// What it calls its network.
@@ -50,6 +53,7 @@ impl Says {
         Self {
             template: Err(RpcError::refused("this node is syncing", ErrorData::new(RpcReason::Syncing))),
             verdict: Ok(Verdict::Accepted),
+            is_on_chain: false,
             params: NetworkParams::from(genesis.params()),
             genesis: genesis.hash(),
         }
@@ -85,7 +89,8 @@ pub fn header(height: u64, bits: u32, body: u8) -> Header {
         transactions_root: root,
         state_root: Hash([9; 32]),
         height,
-        time: u64::MAX / 4,
+        // Long ago: its block has no slot to wait for.
+        time: 1_000,
         bits,
         miner: miner_key(),
         nonce: 0,
@@ -111,6 +116,8 @@ pub enum Tells {
     Pushes,
     /// Over a WebSocket, but only when asked.
     Answers,
+    /// Over a WebSocket, and to whoever subscribes it says nothing at all, not even no.
+    Nothing,
     /// By HTTP alone.
     Http,
 }
@@ -195,10 +202,27 @@ fn module(inside: Inside, tells: Tells) -> RpcModule<Inside> {
         }
         Ok(json!(submission))
     });
-    if tells == Tells::Pushes {
-        push(&mut module);
+    answer::<GetHeader>(&mut module, |inside, _| {
+        let signed = SignedHeader { header: header(1, EASY, 1), signature: [0; 64] };
+        let confirmations = u64::from(inside.says.borrow().is_on_chain);
+        Ok(json!(HeaderInfo::new(&signed, None, confirmations)))
+    });
+    match tells {
+        Tells::Pushes => push(&mut module),
+        Tells::Nothing => fall_silent(&mut module),
+        Tells::Answers | Tells::Http => {}
     }
     module
+}
+
+fn fall_silent(module: &mut RpcModule<Inside>) {
+    let names = SubscribeBlockTemplate::NAMES;
+    let never = |_, pending, _, _| async move {
+        std::future::pending::<()>().await;
+        drop::<PendingSubscriptionSink>(pending);
+        Ok::<(), SubscriptionError>(())
+    };
+    module.register_subscription(names.subscribe, names.notification, names.unsubscribe, never).unwrap();
 }
 
 fn push(module: &mut RpcModule<Inside>) {

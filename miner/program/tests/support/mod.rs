@@ -102,11 +102,17 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        // One that has ended by now is one that need not be told.
+        let id = self.child.id().to_string();
+        Command::new("kill").args(["-s", name, &id]).stderr(Stdio::null()).status().unwrap();
+    }
+
     /// Sends a signal and waits for the end: the code, what it still said, and its standard error.
     #[track_caller]
     pub fn stop_by(mut self, name: &str) -> (i32, Vec<Value>, String) {
-        let id = self.child.id().to_string();
-        Command::new("kill").args(["-s", name, &id]).status().unwrap();
+        self.signal(name);
         self.end()
     }
 

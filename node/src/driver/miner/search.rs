@@ -91,7 +91,8 @@ impl<'a> Search<'a> {
             tokio::select! {
                 done = &mut search => {
                     return match (done, given_up) {
-                        (Err(_), _) | (_, Some(Ended::Stop)) => Ended::Stop,
+                        (Err(_), _) => Ended::Stop,
+                        // Whatever gave the search up meanwhile: a block is a block.
                         (Ok(Result::Found { nonce }), _) => Ended::Found(nonce),
                         (Ok(_), given_up) => given_up.unwrap_or(Ended::Stale),
                     };
