@@ -68,6 +68,8 @@ pub(crate) const MAX_FAILED_PINGS: u32 = 3;
 pub(crate) const MAX_KNOWN_PEERS: usize = 1_000;
 /// Addresses remembered of one peer: IPv4, IPv6, private, and one that changed.
 pub(crate) const MAX_ADDRESSES_PER_PEER: usize = 4;
+/// How long a peer is not listened to that tells its addresses again: an honest one does so each five minutes.
+pub(crate) const ADDRESSES_AGAIN_TIME: Duration = Duration::from_secs(10);
 /// Bytes of an address: a DNS name of 253 and the rest.
 pub(crate) const MAX_ADDRESS_BYTES: usize = 320;
 /// Addresses handed out to be saved: more than a restart ever tries.

@@ -45,6 +45,8 @@ pub(crate) struct Peer {
     pub(crate) address: Multiaddr,
     pub(crate) direction: Direction,
     pub(crate) since: Instant,
+    /// When the addresses it told were last taken.
+    pub(crate) told_addresses: Option<Instant>,
     pub(crate) stage: Stage,
     pub(crate) agent: String,
     pub(crate) ping: Option<Duration>,

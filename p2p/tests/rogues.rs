@@ -59,6 +59,7 @@ struct Rogue {
     identify: identify::Behaviour,
     gossip: gossipsub::Behaviour,
     sync: request_response::Behaviour<RawCodec>,
+    push: request_response::Behaviour<RawCodec>,
 }
 
 const PREFIX: &str = "/printsy/abababab";
@@ -79,7 +80,12 @@ fn rogue(identity: String) -> Swarm<Rogue> {
     for name in ["transactions", "blocks"] {
         gossip.subscribe(&topic(name)).unwrap();
     }
-    let protocol = StreamProtocol::try_from_owned(format!("{PREFIX}/sync/1")).unwrap();
+    let raw = |protocol: StreamProtocol| {
+        let config = request_response::Config::default().with_max_concurrent_streams(1_000);
+        request_response::Behaviour::with_codec(RawCodec, [(protocol, ProtocolSupport::Full)], config)
+    };
+    let sync = raw(StreamProtocol::try_from_owned(format!("{PREFIX}/sync/1")).unwrap());
+    let push = raw(identify::PUSH_PROTOCOL_NAME);
     SwarmBuilder::with_new_identity()
         .with_tokio()
         .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
@@ -87,11 +93,8 @@ fn rogue(identity: String) -> Swarm<Rogue> {
         .with_behaviour(|keypair| Rogue {
             identify: identify::Behaviour::new(identify::Config::new(identity, keypair.public())),
             gossip,
-            sync: request_response::Behaviour::with_codec(
-                RawCodec,
-                [(protocol, ProtocolSupport::Full)],
-                request_response::Config::default().with_max_concurrent_streams(1_000),
-            ),
+            sync,
+            push,
         })
         .unwrap()
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(600)))
@@ -206,6 +209,46 @@ async fn a_flood_of_requests_is_bounded_and_charged() {
     // The node answers none: 16 are handed to it, each one more costs, and the tenth ends it.
     is_banned(&mut node, &mut rogue).await;
     assert_eq!(node.metric("printsy_p2p_faults_total{kind=\"flood\"}"), Some(10));
+}
+
+/// An identify message that says nothing but that its sender listens at 400 addresses, others in each round.
+fn many_addresses(round: u16) -> Vec<u8> {
+    let mut message = Vec::new();
+    for number in 0..400 {
+        let [high, low] = round.to_be_bytes();
+        let address: Multiaddr = format!("/ip4/127.1.{high}.{low}/tcp/{}", 1_000 + number).parse().unwrap();
+        let bytes = address.to_vec();
+        message.extend([0x12, u8::try_from(bytes.len()).unwrap()]);
+        message.extend(bytes);
+    }
+    let [high, low] = u16::try_from(message.len()).unwrap().to_be_bytes();
+    let mut framed = vec![low & 0x7f | 0x80, high << 1 | low >> 7];
+    framed.extend(message);
+    framed
+}
+
+#[tokio::test]
+async fn of_the_addresses_a_peer_pushes_again_and_again_a_few_are_kept() {
+    const ROUNDS: u16 = 150;
+    let mut node = node(config(1)).await;
+    let (mut rogue, target) = welcome_rogue(&mut node).await;
+    for round in 0..ROUNDS {
+        rogue.behaviour_mut().push.send_request(&target, many_addresses(round));
+        patiently("a push to be taken", async {
+            while !matches!(rogue.select_next_some().await, SwarmEvent::Behaviour(RogueEvent::Push(_))) {}
+        })
+        .await;
+    }
+    let received = "libp2p_identify_received_total";
+    let pushed = || node.metric(received).is_some_and(|count| count > u64::from(ROUNDS));
+    tokio::select! {
+        () = eventually("all pushes to be heard", pushed) => {}
+        () = drive(&mut rogue) => {}
+    }
+    let updates: u64 = node.metrics("libp2p_kad_routing_updated_total").iter().sum();
+    assert!(updates <= 4, "the table was changed {updates} times");
+    assert!(node.network.peer_addresses().len() <= 4, "{:?}", node.network.peer_addresses());
+    assert_eq!(node.network.peer_count(), 1, "telling addresses is no fault");
 }
 
 #[tokio::test]
