@@ -169,6 +169,8 @@ pub enum Event {
     Connected {
         /// The peer.
         peer: PeerKey,
+        /// Who opened the connection.
+        direction: Direction,
     },
     /// A peer is gone; its requests have been answered with failures before.
     Disconnected {

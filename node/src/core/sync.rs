@@ -11,7 +11,7 @@ use printsy_consensus::codec::List;
 use printsy_consensus::{CheckedHeader, Fault, Hash, HeaderError, Inserted, Work};
 use printsy_ledger::{InsertError, LedgerError};
 use printsy_p2p::limits::{MAX_HEADERS, MAX_LOCATOR, MAX_TRANSACTIONS};
-use printsy_p2p::{Misbehaviour, PeerKey, Request, RequestKey, Status};
+use printsy_p2p::{Direction, Misbehaviour, PeerKey, Request, RequestKey, Status};
 
 use super::Core;
 use super::event::{Effect, PeerAnswer};
@@ -118,8 +118,8 @@ impl Core {
     }
 
     /// A peer of this network is there: say where this chain stands, ask what it has pending.
-    pub(super) fn meet(&mut self, peer: PeerKey) {
-        self.peers.add(peer);
+    pub(super) fn meet(&mut self, peer: PeerKey, direction: Direction) {
+        self.peers.add(peer, direction);
         self.effects.push(Effect::PeersChanged);
         let status = self.status();
         self.ask(peer, Asked::Status, Request::Status(status));

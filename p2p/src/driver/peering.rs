@@ -90,13 +90,14 @@ impl Driver {
             Stage::Parting(_) => return, // it named another network before, and goes
         };
         peer.stage = Stage::Proven;
+        let direction = peer.direction;
         peer.agent = printable(&info.agent_version, MAX_AGENT);
         tracing::info!(peer = %id, address = %peer.address, agent = %peer.agent, "peer connected");
         self.book.proved(id);
         self.share_score(key);
         self.learn_addresses(id, &info.listen_addrs);
         self.changed = true;
-        self.emit(Event::Connected { peer: key });
+        self.emit(Event::Connected { peer: key, direction });
         for item in early {
             match item {
                 Early::Gossip { id: message, topic, data } => {

@@ -69,7 +69,7 @@ impl Node {
 
     pub async fn connected(&mut self) -> PeerKey {
         self.until(|event| match event {
-            Event::Connected { peer } => Some(peer),
+            Event::Connected { peer, .. } => Some(peer),
             _ => None,
         })
         .await
