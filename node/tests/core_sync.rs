@@ -13,7 +13,7 @@ use core_support::{
     is_headers, order, purchase, reported, status,
 };
 use printsy_consensus::{CheckedBlock, Hash};
-use printsy_node::core::{Event, OrderRefusal, PeerAnswer, SyncState, TemplateRefusal};
+use printsy_node::core::{Event, FAR_AHEAD, OrderRefusal, PeerAnswer, SyncState, TemplateRefusal};
 use printsy_p2p::limits::MAX_HEADERS;
 use printsy_p2p::{Direction, PeerKey, Request, RequestFailure, Status};
 
@@ -83,6 +83,23 @@ fn one_body_of_the_best_branch_makes_a_stalled_node_syncing_again() {
     assert_eq!(rig.core.sync_state(), SyncState::Syncing { best: 12 });
     rig.wait(1);
     assert_eq!(rig.core.sync_state(), SyncState::Synced);
+}
+
+#[test]
+fn a_node_far_behind_is_syncing_whether_bodies_come_or_not() {
+    for count in [FAR_AHEAD - 1, FAR_AHEAD] {
+        let (world, blocks, mut rig) = network(usize::try_from(count).unwrap());
+        rig.join(1, status(&world, &blocks.last().unwrap().id()));
+        rig.answer_headers(1, headers_of(&blocks));
+        for _ in 0..100 {
+            rig.wait(1_000);
+            while rig.fail_bodies(1, RequestFailure::Timeout).is_some() {}
+        }
+        let is_far = count >= FAR_AHEAD;
+        assert_eq!(rig.core.sync_state().is_syncing(), is_far, "{count} headers ahead");
+        assert_eq!(rig.template("miner-1").is_err(), is_far);
+        assert_eq!(rig.core.best_height(), count, "told whatever the node makes of it");
+    }
 }
 
 #[test]
@@ -206,6 +223,7 @@ fn synced_among_sybils(count: usize, sybils: u64, direction: Direction) -> u64 {
     }
     let begun = rig.now;
     while rig.tip() != best {
+        assert_eq!(rig.core.sync_state(), SyncState::Syncing { best: blocks[count - 1].height() });
         rig.wait(200);
         while rig.answer_bodies(honest, any(&world)).is_some() {}
         assert!(rig.now < begun + 40_000, "asked of others only when requests run out");

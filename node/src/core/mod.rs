@@ -39,7 +39,7 @@ pub use event::{
     OrderSource, OrdersFailure, PeerAnswer, TemplateAnswer, TemplateBody, TemplateRefusal, Ticket,
 };
 pub use room::Room;
-pub use sync::{SYNCING_AHEAD, SyncState};
+pub use sync::{FAR_AHEAD, SYNCING_AHEAD, SyncState};
 
 use blocks::{Announced, Held};
 use fetch::Plan;
