@@ -47,6 +47,7 @@ impl Driver {
             score,
             unjudged: 0,
             asking: 0,
+            answer_bytes: 0,
             asked: 0,
         });
     }
