@@ -131,7 +131,11 @@ impl Metrics {
         registry.register("chain_height", "Height of the tip", self.height.clone());
         registry.register("chain_final_height", "Height of the last final block", self.final_height.clone());
         let best = self.best_height.clone();
-        registry.register("sync_best_height", "Height to sync to: the tip's where the node is synced", best);
+        registry.register(
+            "sync_best_height",
+            "Height of the header of most work, with its block or without",
+            best,
+        );
         let connected = self.blocks_connected.clone();
         registry.register("chain_blocks_connected", "Blocks that joined the chain", connected);
         let disconnected = self.blocks_disconnected.clone();
@@ -189,7 +193,7 @@ impl Metrics {
         self.final_height.set(final_height);
     }
 
-    /// How high the chain is that the node follows or syncs to.
+    /// How high the header of most work is.
     pub fn sync(&self, best_height: u64) {
         self.best_height.set(best_height);
     }

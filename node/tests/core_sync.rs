@@ -13,9 +13,9 @@ use core_support::{
     is_headers, order, purchase, reported, status,
 };
 use printsy_consensus::{CheckedBlock, Hash};
-use printsy_node::core::{OrderRefusal, SyncState, TemplateRefusal};
+use printsy_node::core::{Event, FAR_AHEAD, OrderRefusal, PeerAnswer, SyncState, TemplateRefusal};
 use printsy_p2p::limits::MAX_HEADERS;
-use printsy_p2p::{Request, RequestFailure, Status};
+use printsy_p2p::{Direction, PeerKey, Request, RequestFailure, Status};
 
 /// How long bodies may fail to come before a node goes on without them, ms.
 const STALL_MS: u64 = 20_000;
@@ -86,6 +86,23 @@ fn one_body_of_the_best_branch_makes_a_stalled_node_syncing_again() {
 }
 
 #[test]
+fn a_node_far_behind_is_syncing_whether_bodies_come_or_not() {
+    for count in [FAR_AHEAD - 1, FAR_AHEAD] {
+        let (world, blocks, mut rig) = network(usize::try_from(count).unwrap());
+        rig.join(1, status(&world, &blocks.last().unwrap().id()));
+        rig.answer_headers(1, headers_of(&blocks));
+        for _ in 0..100 {
+            rig.wait(1_000);
+            while rig.fail_bodies(1, RequestFailure::Timeout).is_some() {}
+        }
+        let is_far = count >= FAR_AHEAD;
+        assert_eq!(rig.core.sync_state().is_syncing(), is_far, "{count} headers ahead");
+        assert_eq!(rig.template("miner-1").is_err(), is_far);
+        assert_eq!(rig.core.best_height(), count, "told whatever the node makes of it");
+    }
+}
+
+#[test]
 fn many_low_branches_do_not_keep_the_best_one_from_being_fetched() {
     let (mut world, blocks, mut rig) = network(3);
     let siblings = bare_siblings(&world.genesis, "miner-2", 200);
@@ -129,7 +146,7 @@ fn a_full_answer_of_headers_is_followed_by_a_request_only_if_it_brings_news() {
     let mut times = 0;
     for _ in 0..10 {
         times += asked(&rig.wait(500), is_headers).len();
-        rig.answer(1, is_headers, printsy_node::core::PeerAnswer::Headers(Vec::new(), None));
+        rig.answer(1, is_headers, PeerAnswer::Headers(Vec::new(), None));
     }
     assert_eq!(times, 1, "in five seconds");
     rig.wait(5_000);
@@ -175,16 +192,80 @@ fn a_body_that_its_only_announcer_withholds_is_asked_of_those_who_said_nothing_o
 }
 
 #[test]
-fn a_body_is_asked_of_three_peers_at_once_at_the_most() {
-    let (world, blocks, mut rig) = network(1);
-    for peer in 1..=6 {
-        rig.join(peer, status(&world, &blocks[0].id()));
+fn a_body_is_asked_of_three_peers_at_once_at_the_most_where_they_gave_others_before() {
+    let (world, blocks, mut rig) = network(7);
+    for (peer, block) in (1..=6).zip(&blocks) {
+        rig.join(peer, at_genesis(&world));
+        rig.announce(peer, *block.header());
+        rig.answer_bodies(peer, any(&world)).expect("nobody else showed it");
     }
-    rig.answer_headers(1, headers_of(&blocks));
-    for _ in 0..60 {
+    for peer in 1..=6 {
+        rig.announce(peer, *blocks[6].header());
+    }
+    for _ in 0..39 {
         rig.wait(1_000);
     }
     assert_eq!((1..=6).map(|peer| rig.open_bodies(peer).len()).sum::<usize>(), 3);
+}
+
+/// How long a node takes to follow a chain of `count` blocks that one peer gives and `sybils` others only claim, ms.
+/// Peers answer at once, or never; the node looks at its requests five times a second.
+fn synced_among_sybils(count: usize, sybils: u64, direction: Direction) -> u64 {
+    let (world, blocks, mut rig) = network(count);
+    let best = blocks[count - 1].id();
+    let honest = sybils + 1;
+    for peer in 1..=sybils {
+        rig.join_as(peer, direction, status(&world, &best));
+    }
+    rig.join_as(honest, Direction::Inbound, status(&world, &best));
+    for peer in 1..=honest {
+        rig.answer(peer, is_headers, PeerAnswer::Headers(headers_of(&blocks), None));
+    }
+    let begun = rig.now;
+    while rig.tip() != best {
+        assert_eq!(rig.core.sync_state(), SyncState::Syncing { best: blocks[count - 1].height() });
+        rig.wait(200);
+        while rig.answer_bodies(honest, any(&world)).is_some() {}
+        assert!(rig.now < begun + 40_000, "asked of others only when requests run out");
+    }
+    assert_eq!(rig.core.sync_state(), SyncState::Synced);
+    rig.now - begun
+}
+
+#[test]
+fn silent_peers_hold_up_a_sync_for_seconds_however_many_they_are() {
+    for direction in [Direction::Inbound, Direction::Outbound] {
+        assert_eq!(synced_among_sybils(101, 0, direction), 200);
+        let took = synced_among_sybils(101, 40, direction);
+        assert!(took <= 10_000, "{took} ms with 40, {direction:?}");
+        for count in [8, 101, 1_000] {
+            let took = synced_among_sybils(count, 120, direction);
+            assert!(took <= 20_000, "{took} ms with 120, {count} blocks, {direction:?}");
+        }
+    }
+}
+
+#[test]
+fn who_gave_bodies_and_who_was_chosen_is_asked_before_whoever_claims_them() {
+    let (world, blocks, mut rig) = network(60);
+    let best = blocks[59].id();
+    rig.join_as(1, Direction::Inbound, status(&world, &best));
+    rig.join_as(2, Direction::Outbound, status(&world, &best));
+    let effects = rig.answer_headers(1, headers_of(&blocks[..9]));
+    assert_eq!(asked(&effects, is_bodies), [2], "though the other one showed them");
+    rig.answer_bodies(2, any(&world)).unwrap();
+    rig.give(Event::Disconnected { peer: PeerKey(1) });
+    // Strangers come, also such as were chosen; one failure does not undo what was given.
+    for peer in 3..=9 {
+        rig.join_as(peer, Direction::Outbound, status(&world, &best));
+    }
+    let effects = rig.answer_headers(2, headers_of(&blocks[9..20]));
+    assert_eq!(asked(&effects, is_bodies), [2]);
+    let effects = rig.fail_bodies(2, RequestFailure::Refused).unwrap();
+    assert_eq!(asked(&effects, is_bodies), [3], "while it pauses");
+    rig.wait(2_000);
+    let effects = rig.answer(3, is_headers, PeerAnswer::Headers(headers_of(&blocks[20..]), None)).unwrap();
+    assert_eq!(asked(&effects, is_bodies)[0], 2);
 }
 
 #[test]
@@ -232,8 +313,7 @@ fn a_peer_that_leaves_is_asked_nothing_and_what_it_was_asked_is_asked_of_another
     }
     rig.answer_headers(1, headers_of(&blocks));
     assert_eq!(rig.open_bodies(1).len(), 1);
-    let peer = printsy_p2p::PeerKey(1);
-    let effects = rig.give(printsy_node::core::Event::Disconnected { peer });
+    let effects = rig.give(Event::Disconnected { peer: PeerKey(1) });
     assert_eq!(asked(&effects, is_bodies), [2]);
     rig.answer_bodies(2, any(&world)).unwrap();
     assert_eq!(rig.tip(), blocks[1].id());

@@ -7,7 +7,7 @@ use libp2p::multiaddr::Protocol;
 use libp2p::{Multiaddr, PeerId};
 
 use crate::error::Error;
-use crate::limits::MAX_ADDRESS_BYTES;
+use crate::limits::{MAX_ADDRESS_BYTES, MAX_ADDRESSES_PER_PEER};
 
 /// Whether `text` is an address this crate can listen on or dial.
 ///
@@ -45,6 +45,25 @@ impl Address {
         let port = !matches!(parts.next()?, Protocol::Tcp(0));
         (host && port && address.dial.len() <= MAX_ADDRESS_BYTES).then_some(address)
     }
+}
+
+/// Those of the addresses that a peer told which are worth keeping: where it was dialled, then such as name the
+/// host it is seen at, then others. Loopback addresses mean something to a peer on this machine alone.
+pub(crate) fn choose(seen: &Multiaddr, was_dialled: bool, told: &[Multiaddr]) -> Vec<Multiaddr> {
+    let is_near = is_loopback(seen);
+    let mut told: Vec<_> = told.iter().filter(|told| is_near || !is_loopback(told)).collect();
+    told.sort_by_key(|told| told.iter().next() != seen.iter().next());
+    let mut chosen = Vec::new();
+    for address in was_dialled.then_some(seen).into_iter().chain(told) {
+        if chosen.len() == MAX_ADDRESSES_PER_PEER {
+            break;
+        }
+        if let Some(Address { dial, .. }) = Address::told(address).filter(|told| !chosen.contains(&told.dial))
+        {
+            chosen.push(dial);
+        }
+    }
+    chosen
 }
 
 fn split(address: &Multiaddr) -> Result<Address, &'static str> {
@@ -107,6 +126,25 @@ mod tests {
             let error = Address::parse(text).unwrap_err();
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_few_of_the_addresses_told_are_chosen_the_likely_ones_first() {
+        let seen: Multiaddr = "/ip4/1.2.3.4/tcp/50000".parse().unwrap();
+        let mut told: Vec<Multiaddr> =
+            (1..=400).map(|port| format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap()).collect();
+        told.insert(0, "/ip4/127.0.0.1/tcp/8640".parse().unwrap());
+        told.push("/ip4/1.2.3.4/tcp/8640".parse().unwrap());
+        let texts = |was_dialled| {
+            let chosen = choose(&seen, was_dialled, &told);
+            chosen.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let inbound = texts(false);
+        assert_eq!(inbound.len(), MAX_ADDRESSES_PER_PEER);
+        assert_eq!(inbound[..2], ["/ip4/1.2.3.4/tcp/8640", "/ip4/10.0.0.1/tcp/1"]);
+        let outbound = texts(true);
+        assert_eq!(outbound.len(), MAX_ADDRESSES_PER_PEER);
+        assert_eq!(outbound[..2], ["/ip4/1.2.3.4/tcp/50000", "/ip4/1.2.3.4/tcp/8640"]);
     }
 
     #[test]

@@ -52,6 +52,8 @@ impl Behaviour {
     ) -> Result<Self, Error> {
         let identify = identify::Config::new(names.identity.clone(), keypair.public())
             .with_agent_version(agent)
+            // The book keeps addresses; identify would tell each protocol of each address that any peer claims.
+            .with_cache_size(0)
             .with_push_listen_addr_updates(true);
         let sync_config = request_response::Config::default()
             .with_request_timeout(REQUEST_TIME)

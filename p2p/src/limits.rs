@@ -46,7 +46,7 @@ pub(crate) const IDENTIFY_TIME: Duration = Duration::from_secs(15);
 /// How long a peer of another genesis is kept, so that it learns why it is refused.
 pub(crate) const PARTING_TIME: Duration = Duration::from_secs(2);
 
-/// Requests of one peer being answered at a time; what an honest node never exceeds, see the next line.
+/// Requests of one peer whose answers it has not taken; what an honest node never exceeds, see the next line.
 pub(crate) const MAX_INBOUND_REQUESTS: usize = 16;
 /// Our requests to one peer at a time: half of what it must take, so that late answers do not count as flood.
 pub(crate) const MAX_OUTBOUND_REQUESTS: usize = 8;
@@ -56,6 +56,16 @@ pub(crate) const MAX_SYNC_STREAMS: usize = 48;
 pub(crate) const MAX_STREAMS: usize = 128;
 /// How long a request and its answer may take: a full block over a line of one megabit a second.
 pub(crate) const REQUEST_TIME: Duration = Duration::from_secs(40);
+
+/// How long an answer may lie unread before its peer is charged: an honest one gives its request up before we do.
+pub(crate) const ANSWER_TIME: Duration = REQUEST_TIME.checked_div(2).expect("two is not zero");
+/// Bytes of answers on their way to one peer, beside two blocks: headers and ids of pending orders, asked along.
+pub(crate) const ANSWER_BYTES_BESIDE_BLOCKS: usize = 1 << 20;
+
+/// Bytes of answers on their way to one peer: two of the largest blocks, as many as an honest one asks for at once.
+pub(crate) fn max_answer_bytes_per_peer(max_block_bytes: usize) -> usize {
+    max_block_bytes.saturating_mul(2).saturating_add(ANSWER_BYTES_BESIDE_BLOCKS)
+}
 
 /// Events waiting for the node: then the network is read no further until it catches up.
 pub(crate) const EVENT_QUEUE: usize = 256;
@@ -68,6 +78,8 @@ pub(crate) const MAX_FAILED_PINGS: u32 = 3;
 pub(crate) const MAX_KNOWN_PEERS: usize = 1_000;
 /// Addresses remembered of one peer: IPv4, IPv6, private, and one that changed.
 pub(crate) const MAX_ADDRESSES_PER_PEER: usize = 4;
+/// How long a peer is not listened to that tells its addresses again: an honest one does so each five minutes.
+pub(crate) const ADDRESSES_AGAIN_TIME: Duration = Duration::from_secs(10);
 /// Bytes of an address: a DNS name of 253 and the rest.
 pub(crate) const MAX_ADDRESS_BYTES: usize = 320;
 /// Addresses handed out to be saved: more than a restart ever tries.
@@ -113,7 +125,7 @@ pub struct Limits {
     pub max_per_peer: u32,
     /// Bytes the process may hold before new connections are refused.
     pub max_process_bytes: usize,
-    /// Bytes of answers on their way to peers; a block answer beyond it is not given, and the peer asks elsewhere.
+    /// Bytes of answers on their way to peers; beyond it a peer gets one at a time, and asks elsewhere for more.
     pub max_answer_bytes: usize,
     /// How long a peer whose score fell to the bottom stays out.
     pub ban_time: Duration,

@@ -128,12 +128,20 @@ pub enum Misbehaviour {
     WrongAnswer,
     /// More requests at a time than the protocol allows.
     Flood,
+    /// An answer that was asked for and not read.
+    Unread,
 }
 
 impl Misbehaviour {
     /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::Malformed, Self::InvalidMessage, Self::InvalidBlock, Self::WrongAnswer, Self::Flood];
+    pub const ALL: [Self; 6] = [
+        Self::Malformed,
+        Self::InvalidMessage,
+        Self::InvalidBlock,
+        Self::WrongAnswer,
+        Self::Flood,
+        Self::Unread,
+    ];
 
     /// What it costs of a score that starts at 0 and ends in a ban at -100.
     #[must_use]
@@ -142,7 +150,7 @@ impl Misbehaviour {
             Self::InvalidBlock => 100,
             Self::Malformed | Self::InvalidMessage => 50,
             Self::WrongAnswer => 25,
-            Self::Flood => 10,
+            Self::Flood | Self::Unread => 10,
         }
     }
 
@@ -155,6 +163,7 @@ impl Misbehaviour {
             Self::InvalidBlock => "invalid_block",
             Self::WrongAnswer => "wrong_answer",
             Self::Flood => "flood",
+            Self::Unread => "unread",
         }
     }
 }
@@ -169,6 +178,8 @@ pub enum Event {
     Connected {
         /// The peer.
         peer: PeerKey,
+        /// Who opened the connection.
+        direction: Direction,
     },
     /// A peer is gone; its requests have been answered with failures before.
     Disconnected {

@@ -45,6 +45,8 @@ pub(crate) struct Peer {
     pub(crate) address: Multiaddr,
     pub(crate) direction: Direction,
     pub(crate) since: Instant,
+    /// When the addresses it told were last taken.
+    pub(crate) told_addresses: Option<Instant>,
     pub(crate) stage: Stage,
     pub(crate) agent: String,
     pub(crate) ping: Option<Duration>,
@@ -52,8 +54,10 @@ pub(crate) struct Peer {
     pub(crate) score: Score,
     /// Its gossiped messages that wait for a verdict.
     pub(crate) unjudged: usize,
-    /// Its requests that wait for our answer.
+    /// Its requests whose answers it has not taken.
     pub(crate) asking: usize,
+    /// Bytes of answers on their way to it.
+    pub(crate) answer_bytes: usize,
     /// Our requests that wait for its answer.
     pub(crate) asked: usize,
 }

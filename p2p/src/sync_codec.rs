@@ -80,8 +80,9 @@ impl Codec for SyncCodec {
     where
         T: AsyncWrite + Unpin + Send,
     {
-        let response = value.map_err(io::Error::other)?;
-        write_frame(io, &response.to_bytes()).await
+        // The answer itself goes before its bytes do: they may take long.
+        let bytes = value.map_err(io::Error::other)?.to_bytes();
+        write_frame(io, &bytes).await
     }
 }
 

@@ -10,7 +10,9 @@ use printsy_consensus::{
     PublicKey, Rule, SignedHeader,
 };
 use printsy_ledger::{AdmitError, Admitted, Template, Tip};
-use printsy_p2p::{MessageKey, Misbehaviour, PeerKey, Request, RequestFailure, RequestKey, Status, Verdict};
+use printsy_p2p::{
+    Direction, MessageKey, Misbehaviour, PeerKey, Request, RequestFailure, RequestKey, Status, Verdict,
+};
 
 use super::room::Room;
 
@@ -148,6 +150,8 @@ pub enum Event {
     Connected {
         /// The peer.
         peer: PeerKey,
+        /// Who opened the connection.
+        direction: Direction,
     },
     /// A peer is gone.
     Disconnected {

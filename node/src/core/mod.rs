@@ -39,7 +39,7 @@ pub use event::{
     OrderSource, OrdersFailure, PeerAnswer, TemplateAnswer, TemplateBody, TemplateRefusal, Ticket,
 };
 pub use room::Room;
-pub use sync::{SYNCING_AHEAD, SyncState};
+pub use sync::{FAR_AHEAD, SYNCING_AHEAD, SyncState};
 
 use blocks::{Announced, Held};
 use fetch::Plan;
@@ -132,7 +132,7 @@ impl Core {
             Event::Announced { header, from } => self.take_announcement(header, from)?,
             Event::BadBlock { id } => self.condemn(&id),
             Event::Template { ticket, miner, body } => self.make_template(ticket, miner, body)?,
-            Event::Connected { peer } => self.meet(peer),
+            Event::Connected { peer, direction } => self.meet(peer, direction),
             Event::Disconnected { peer } => self.lose(peer),
             Event::PeerStatus { peer, status } => self.hear_status(peer, &status),
             Event::Answer { peer, request, answer } => self.take_answer(peer, request, answer)?,

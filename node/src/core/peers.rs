@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use printsy_consensus::{Hash, Work};
-use printsy_p2p::{PeerKey, RequestKey};
+use printsy_p2p::{Direction, PeerKey, RequestKey};
 
 use super::alarm::{Conflict, Survey};
 
@@ -19,6 +19,11 @@ const MAX_MISSED: usize = 1_024;
 /// How long a peer is not asked again for a block it did not have, ms: it may only have been slow or behind.
 const LACKING_FOR_MS: u64 = 5_000;
 
+/// What counts against a peer that came by itself and never gave a body, as if it had failed so often.
+const STRANGER_DEMERITS: u32 = 2;
+/// What counts against one that this node chose to dial: whoever wants to be one of those must be known to others.
+const CHOSEN_DEMERITS: u32 = 1;
+
 /// A peer.
 #[derive(Debug, Default)]
 pub(super) struct Peer {
@@ -30,6 +35,10 @@ pub(super) struct Peer {
     lacking: VecDeque<Hash>,
     /// Headers it announced of late, oldest first: it has those blocks.
     shown: VecDeque<Hash>,
+    /// This node dialled it.
+    is_outbound: bool,
+    /// It gave a body that was asked of it, and let no request run out since.
+    pub(super) has_given: bool,
     /// How often in a row it failed to give bodies.
     pub(super) failures: u32,
     /// The chain it has, where that leaves our final block and is proved to have more work.
@@ -62,6 +71,16 @@ impl Peer {
         }
     }
 
+    /// How bad a choice it is for bodies: a stranger is worse than one that gave and failed since, a new name is no gain.
+    pub(super) fn demerits(&self) -> u32 {
+        let unknown = match (self.has_given, self.is_outbound) {
+            (true, _) => 0,
+            (false, true) => CHOSEN_DEMERITS,
+            (false, false) => STRANGER_DEMERITS,
+        };
+        self.failures.saturating_add(unknown)
+    }
+
     /// Whether the peer announced this very block of late.
     pub(super) fn has_shown(&self, id: &Hash) -> bool {
         self.shown.contains(id)
@@ -83,12 +102,16 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn add(&mut self, key: PeerKey) {
-        self.by_key.entry(key).or_default();
+    pub(super) fn add(&mut self, key: PeerKey, direction: Direction) {
+        self.by_key.entry(key).or_default().is_outbound = direction == Direction::Outbound;
     }
 
     pub(super) fn remove(&mut self, key: PeerKey) -> Option<Peer> {
         self.by_key.remove(&key)
+    }
+
+    pub(super) fn get(&self, key: PeerKey) -> Option<&Peer> {
+        self.by_key.get(&key)
     }
 
     pub(super) fn get_mut(&mut self, key: PeerKey) -> Option<&mut Peer> {

@@ -11,7 +11,7 @@ use printsy_consensus::codec::List;
 use printsy_consensus::{CheckedHeader, Fault, Hash, HeaderError, Inserted, Work};
 use printsy_ledger::{InsertError, LedgerError};
 use printsy_p2p::limits::{MAX_HEADERS, MAX_LOCATOR, MAX_TRANSACTIONS};
-use printsy_p2p::{Misbehaviour, PeerKey, Request, RequestKey, Status};
+use printsy_p2p::{Direction, Misbehaviour, PeerKey, Request, RequestKey, Status};
 
 use super::Core;
 use super::event::{Effect, PeerAnswer};
@@ -26,11 +26,14 @@ const HEADERS_AGAIN_AFTER_MS: u64 = 5_000;
 /// A header chain this many blocks ahead of the bodies makes a node syncing. Fewer are the common case of a
 /// block on its way, and of a miner that shows a header and withholds its body.
 pub const SYNCING_AHEAD: u64 = 8;
+/// From this many on the node is syncing also where nobody gives their bodies: so far behind it knows nothing of what is
+/// sold, and nobody without most of the work gets so far ahead of the chain with blocks that he withholds.
+pub const FAR_AHEAD: u64 = 32;
 
 /// Where the node stands in following the chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyncState {
-    /// No peer has proved more header work.
+    /// No peer has proved much more header work, or only a little more whose bodies nobody gives.
     #[default]
     Synced,
     /// A peer has: bodies up to `best` are being fetched.
@@ -78,37 +81,46 @@ pub(super) struct Requests {
 }
 
 impl Core {
-    /// Where this node stands in following the chain. Headers whose bodies nobody gives do not make it syncing:
-    /// else a miner that withholds a few blocks would stop every node from taking orders.
+    /// Where this node stands in following the chain. A few headers whose bodies nobody gives do not make it syncing:
+    /// else a miner that withholds some blocks would stop every node from taking orders.
     #[must_use]
     pub fn sync_state(&self) -> SyncState {
-        if let Some(best) = self.ledger.repairing_to() {
-            return SyncState::Syncing { best };
+        let best = self.best_height();
+        if let Some(lost) = self.ledger.repairing_to() {
+            return SyncState::Syncing { best: best.max(lost) };
         }
-        match self.headers_ahead() {
-            Some(best) if !self.progress.is_stalled => SyncState::Syncing { best },
-            _ => SyncState::Synced,
+        let ahead = self.headers_ahead();
+        if ahead >= FAR_AHEAD || (ahead >= SYNCING_AHEAD && !self.progress.is_stalled) {
+            SyncState::Syncing { best }
+        } else {
+            SyncState::Synced
         }
     }
 
-    /// The height of the best header, where it is far enough ahead of the bodies.
-    fn headers_ahead(&self) -> Option<u64> {
+    /// The height of the header of most work, whether its body is here or not.
+    #[must_use]
+    pub fn best_height(&self) -> u64 {
         let tree = self.ledger.tree();
-        let best = tree.get(&tree.best()).map_or(0, |header| header.header().height);
-        (best >= self.ledger.tip().height().saturating_add(SYNCING_AHEAD)).then_some(best)
+        tree.get(&tree.best()).map_or(0, |header| header.header().height)
+    }
+
+    /// By how many blocks the best header is ahead of the bodies.
+    fn headers_ahead(&self) -> u64 {
+        self.best_height().saturating_sub(self.ledger.tip().height())
     }
 
     /// Looks whether bodies still come while headers are ahead; once they have all come, asks what peers have
     /// pending, which was of no use before.
     pub(super) fn watch_progress(&mut self) {
-        let is_ahead = self.headers_ahead().is_some();
+        let ahead = self.headers_ahead();
         // The first look begins the patience, whenever it comes.
-        if !is_ahead || self.progress.at == 0 {
+        if ahead < SYNCING_AHEAD || self.progress.at == 0 {
             self.progress.at = self.now;
             self.progress.is_stalled = false;
         } else if !self.progress.is_stalled && self.now.saturating_sub(self.progress.at) > STALLED_AFTER_MS {
             self.progress.is_stalled = true;
-            tracing::warn!("nobody gives the bodies of the best headers; going on with the chain at hand");
+            let goes_on = ahead < FAR_AHEAD;
+            tracing::warn!(ahead, goes_on, "nobody gives the bodies of the best headers");
         }
         let is_syncing = self.sync_state().is_syncing();
         if std::mem::replace(&mut self.progress.was_syncing, is_syncing) && !is_syncing {
@@ -118,8 +130,8 @@ impl Core {
     }
 
     /// A peer of this network is there: say where this chain stands, ask what it has pending.
-    pub(super) fn meet(&mut self, peer: PeerKey) {
-        self.peers.add(peer);
+    pub(super) fn meet(&mut self, peer: PeerKey, direction: Direction) {
+        self.peers.add(peer, direction);
         self.effects.push(Effect::PeersChanged);
         let status = self.status();
         self.ask(peer, Asked::Status, Request::Status(status));

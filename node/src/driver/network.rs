@@ -48,7 +48,9 @@ pub(crate) async fn run(node: NodeHandle, mut events: mpsc::Receiver<NetworkEven
 /// Events that need no checking.
 fn at_once(event: &NetworkEvent) -> Option<Event> {
     match event {
-        NetworkEvent::Connected { peer } => Some(Event::Connected { peer: *peer }),
+        NetworkEvent::Connected { peer, direction } => {
+            Some(Event::Connected { peer: *peer, direction: *direction })
+        }
         NetworkEvent::Disconnected { peer } => Some(Event::Disconnected { peer: *peer }),
         _ => None,
     }

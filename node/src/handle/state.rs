@@ -11,6 +11,7 @@ use crate::guard::DatadirLost;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct State {
     sync: SyncState,
+    best_height: u64,
     room: Option<Room>,
     low_room: Option<Room>,
     alarms: Alarms,
@@ -21,6 +22,12 @@ impl NodeHandle {
     #[must_use]
     pub fn sync_state(&self) -> SyncState {
         self.shared.state.lock().sync
+    }
+
+    /// The height of the header of most work, whether its body is here or not.
+    #[must_use]
+    pub fn best_height(&self) -> u64 {
+        self.shared.state.lock().best_height
     }
 
     /// The disk as it was last looked at, where there is one.
@@ -52,12 +59,13 @@ impl NodeHandle {
     /// Shows where the core stands after an event.
     pub(crate) fn show(&self, core: &Core) {
         let sync = core.sync_state();
-        self.shared.metrics.sync(match sync {
-            SyncState::Synced => core.ledger().tip().height(),
+        let best_height = match sync {
+            SyncState::Synced => core.best_height(),
             SyncState::Syncing { best } => best,
-        });
+        };
+        self.shared.metrics.sync(best_height);
         let (room, low_room, alarms) = (core.room(), core.low_room(), core.alarms());
-        *self.shared.state.lock() = State { sync, room, low_room, alarms };
+        *self.shared.state.lock() = State { sync, best_height, room, low_room, alarms };
     }
 
     /// Notes that the datadir is lost.

@@ -41,7 +41,7 @@ impl Serve for GetChain {
             final_block: BlockRef { height: snapshot.final_height, hash: final_hash.into() },
             work: snapshot.tip.work.to_be_bytes().into(),
             difficulty: difficulty(context.node.params().bits, header.bits),
-            sync: sync(context.node.sync_state(), height, context.sync_rate(height)),
+            sync: sync(&context, height),
             mempool: MempoolSize { transactions: count(transactions), bytes: count(bytes) },
             peers: network.map_or(0, |network| u32::try_from(network.peer_count()).unwrap_or(u32::MAX)),
             peer_id: network.map(printsy_p2p::Network::peer_id).unwrap_or_default(),
@@ -65,13 +65,15 @@ fn difficulty(easiest: u32, bits: u32) -> f64 {
     work(bits) / work(easiest)
 }
 
-/// `rate` is in blocks a second.
-fn sync(state: Following, height: u64, rate: Option<f64>) -> Sync {
-    let (state, best) = match state {
-        Following::Synced => (SyncState::Synced, height),
-        Following::Syncing { best } => (SyncState::Syncing, best),
+fn sync(context: &Context, height: u64) -> Sync {
+    let state = match context.node.sync_state() {
+        Following::Synced => SyncState::Synced,
+        Following::Syncing { .. } => SyncState::Syncing,
     };
-    let rate = rate.filter(|rate| state == SyncState::Syncing && *rate > 0.0);
+    // The core may not have shown yet what it has published.
+    let best = context.node.best_height().max(height);
+    // In blocks a second.
+    let rate = context.sync_rate(height).filter(|rate| state == SyncState::Syncing && *rate > 0.0);
     let seconds_left = rate.map(|rate| rounded_up(blocks(best.saturating_sub(height)) / rate));
     Sync { state, height, best, rate: rate.map(rounded_up), seconds_left }
 }

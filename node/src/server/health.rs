@@ -91,7 +91,11 @@ fn checks(context: &Context) -> Vec<Check> {
 
 fn synced(context: &Context) -> Check {
     let height = context.node.reader().snapshot().tip.height();
+    let best = context.node.best_height();
     let (ok, detail) = match context.node.sync_state() {
+        SyncState::Synced if best >= height + SYNCING_AHEAD => {
+            (true, format!("at height {height}; nobody gives the blocks of headers up to {best}"))
+        }
         SyncState::Synced => (true, format!("at height {height}")),
         SyncState::Syncing { best } => (false, format!("at height {height} of {best}")),
     };

@@ -23,7 +23,7 @@ use printsy_node::core::{
     TemplateAnswer, TemplateBody, Ticket,
 };
 use printsy_node::metrics::Metrics;
-use printsy_p2p::{MessageKey, PeerKey, Request, RequestFailure, RequestKey, Status, Verdict};
+use printsy_p2p::{Direction, MessageKey, PeerKey, Request, RequestFailure, RequestKey, Status, Verdict};
 
 pub use orders::{key, order, public, purchase};
 pub use world::{World, genesis_with};
@@ -87,7 +87,12 @@ impl Rig {
 
     /// A peer comes, says where its chain stands, and has nothing pending.
     pub fn join(&mut self, peer: u64, status: Status) -> Vec<Effect> {
-        self.give(Event::Connected { peer: PeerKey(peer) });
+        self.join_as(peer, Direction::Inbound, status)
+    }
+
+    /// The same, of a peer that dialled this node or was dialled by it.
+    pub fn join_as(&mut self, peer: u64, direction: Direction, status: Status) -> Vec<Effect> {
+        self.give(Event::Connected { peer: PeerKey(peer), direction });
         let mut effects = self.answer(peer, is_status, PeerAnswer::Status(status)).unwrap();
         effects.extend(self.answer(peer, is_pending, PeerAnswer::Pending(Vec::new())).unwrap());
         effects

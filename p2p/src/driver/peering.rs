@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use libp2p::core::ConnectedPoint;
+use libp2p::kad::store::MemoryStore;
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ConnectionId, DialError};
 use libp2p::{Multiaddr, PeerId, identify, kad};
@@ -16,7 +17,8 @@ use super::Driver;
 use crate::address::{self, Address};
 use crate::book::{Due, Origin};
 use crate::limits::{
-    IDENTIFY_TIME, MAX_AGENT, MAX_FAILED_PINGS, OTHER_NETWORK_TIME, PARTING_TIME, SEARCH_INTERVAL,
+    ADDRESSES_AGAIN_TIME, IDENTIFY_TIME, MAX_AGENT, MAX_FAILED_PINGS, OTHER_NETWORK_TIME, PARTING_TIME,
+    SEARCH_INTERVAL,
 };
 use crate::message::{BanReason, Direction, Event, Misbehaviour, PeerKey};
 use crate::peers::{Early, Peer, Stage};
@@ -37,6 +39,7 @@ impl Driver {
             address,
             direction,
             since: now,
+            told_addresses: None,
             stage: Stage::Unproven(Vec::new()),
             agent: String::new(),
             ping: None,
@@ -44,6 +47,7 @@ impl Driver {
             score,
             unjudged: 0,
             asking: 0,
+            answer_bytes: 0,
             asked: 0,
         });
     }
@@ -81,16 +85,20 @@ impl Driver {
         if info.protocol_version != self.names.identity {
             return self.part_from(id, &info.protocol_version);
         }
-        let Stage::Unproven(early) = std::mem::replace(&mut peer.stage, Stage::Proven) else {
-            return self.learn_addresses(id, info.listen_addrs);
+        let early = match &mut peer.stage {
+            Stage::Unproven(early) => std::mem::take(early),
+            Stage::Proven => return self.learn_addresses(id, &info.listen_addrs),
+            Stage::Parting(_) => return, // it named another network before, and goes
         };
+        peer.stage = Stage::Proven;
+        let direction = peer.direction;
         peer.agent = printable(&info.agent_version, MAX_AGENT);
         tracing::info!(peer = %id, address = %peer.address, agent = %peer.agent, "peer connected");
         self.book.proved(id);
         self.share_score(key);
-        self.learn_addresses(id, info.listen_addrs);
+        self.learn_addresses(id, &info.listen_addrs);
         self.changed = true;
-        self.emit(Event::Connected { peer: key });
+        self.emit(Event::Connected { peer: key, direction });
         for item in early {
             match item {
                 Early::Gossip { id: message, topic, data } => {
@@ -123,20 +131,22 @@ impl Driver {
         }
     }
 
-    /// Remembers where a proven peer listens, for ourselves and for those who ask.
-    fn learn_addresses(&mut self, id: &PeerId, told: Vec<Multiaddr>) {
+    /// Remembers where a proven peer listens, for ourselves and for those who ask: a few addresses, in the place of
+    /// those it told before. A peer may tell hundreds, and again at any time: told again too soon, they are let go.
+    fn learn_addresses(&mut self, id: &PeerId, told: &[Multiaddr]) {
+        let now = Instant::now();
         let Some((_, peer)) = self.peers.with_id(id) else {
             return;
         };
-        let near = address::is_loopback(&peer.address);
-        let dialled = (peer.direction == Direction::Outbound).then(|| peer.address.clone());
-        let now = Instant::now();
-        let told = told.into_iter().filter(|told| near || !address::is_loopback(told));
-        for address in told.chain(dialled) {
-            let Some(Address { dial, .. }) = Address::told(&address) else {
-                continue;
-            };
-            self.swarm.behaviour_mut().kad.add_address(id, dial.clone());
+        if peer.told_addresses.is_some_and(|at| now < at + ADDRESSES_AGAIN_TIME) {
+            return;
+        }
+        peer.told_addresses = Some(now);
+        let was_dialled = peer.direction == Direction::Outbound;
+        let addresses = address::choose(&peer.address, was_dialled, told);
+        replace_addresses(&mut self.swarm.behaviour_mut().kad, id, &addresses);
+        // The book puts what it learns last before the others.
+        for dial in addresses.into_iter().rev() {
             self.book.learn(Address { dial, peer: Some(*id) }, Origin::Found, now);
         }
         self.book.proved(id);
@@ -334,7 +344,50 @@ impl Driver {
     }
 }
 
+/// Gives Kademlia these addresses of a peer in the place of those it has: left to itself it keeps all it is ever given.
+/// The new ones come first, so that the peer does not lose its place in the table.
+fn replace_addresses(kad: &mut kad::Behaviour<MemoryStore>, id: &PeerId, addresses: &[Multiaddr]) {
+    for address in addresses {
+        kad.add_address(id, address.clone());
+    }
+    for old in known_addresses(kad, id) {
+        let is_new = |new: &Multiaddr| new.clone().with_p2p(*id).is_ok_and(|full| full == old);
+        if !addresses.iter().any(is_new) {
+            kad.remove_address(id, &old);
+        }
+    }
+}
+
+/// The addresses that Kademlia has of a peer, with its id.
+fn known_addresses(kad: &mut kad::Behaviour<MemoryStore>, id: &PeerId) -> Vec<Multiaddr> {
+    let Some(bucket) = kad.kbucket(*id) else { return Vec::new() };
+    let entry = bucket.iter().find(|entry| entry.node.key.preimage() == id);
+    entry.map_or_else(Vec::new, |entry| entry.node.value.iter().cloned().collect())
+}
+
 /// Foreign text for a log line: cut, and without what could break the line.
 fn printable(text: &str, max: usize) -> String {
     text.chars().filter(|c| !c.is_control()).take(max).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::kad;
+
+    use super::*;
+
+    #[test]
+    fn kademlia_has_the_addresses_told_last_and_no_others() {
+        let id = PeerId::random();
+        let own = PeerId::random();
+        let mut kad = kad::Behaviour::new(own, MemoryStore::new(own));
+        let address = |port: u16| -> Multiaddr { format!("/ip4/10.0.0.1/tcp/{port}").parse().unwrap() };
+        for first in 1..100 {
+            let told = [address(first), address(first + 1)];
+            replace_addresses(&mut kad, &id, &told);
+            assert_eq!(known_addresses(&mut kad, &id), told.map(|told| told.with_p2p(id).unwrap()));
+        }
+        replace_addresses(&mut kad, &id, &[]);
+        assert!(known_addresses(&mut kad, &id).is_empty());
+    }
 }

@@ -1,28 +1,33 @@
 //! Requests and answers, ours and those of peers.
 //!
 //! Each request of ours ends in exactly one event, whatever becomes of the peer. Each request of a peer holds one
-//! of its places until the node answers or the library gives it up; answers on their way are bounded in
-//! bytes over all peers, since a peer that reads slowly keeps them in memory.
+//! of its places until the peer has taken the answer or the library gives it up. Answers on their way are bounded in
+//! bytes, of each peer and over all, since a peer that reads slowly keeps them in memory; one that lets an answer
+//! run out is charged for it.
 
 use std::collections::HashMap;
 
 use libp2p::PeerId;
 use libp2p::request_response::{
-    Event as SyncEvent, InboundRequestId, Message, OutboundFailure, OutboundRequestId,
+    Event as SyncEvent, InboundFailure, InboundRequestId, Message, OutboundFailure, OutboundRequestId,
 };
+use tokio::time::Instant;
 
 use super::Driver;
-use crate::limits::{MAX_EARLY, MAX_INBOUND_REQUESTS, MAX_OUTBOUND_REQUESTS};
+use crate::limits::{
+    ANSWER_TIME, MAX_EARLY, MAX_INBOUND_REQUESTS, MAX_OUTBOUND_REQUESTS, max_answer_bytes_per_peer,
+};
 use crate::message::{Event, Misbehaviour, PeerKey, ReplyKey, Request, RequestFailure, RequestKey, Response};
 use crate::peers::{Channel, Early, Stage};
 use crate::wire::Malformed;
 
-/// A request of a peer that the node has not answered.
+/// A request of a peer, until the library is done with it.
 #[derive(Debug)]
-struct Reply {
+struct Asking {
     peer: PeerKey,
-    id: InboundRequestId,
-    channel: Channel,
+    reply: ReplyKey,
+    /// When the node answered, and how many bytes.
+    answer: Option<(Instant, usize)>,
 }
 
 /// All requests under way.
@@ -31,11 +36,11 @@ pub(super) struct Requests {
     /// Ours, by the library's number.
     ours: HashMap<OutboundRequestId, (PeerKey, RequestKey)>,
     /// Those of peers.
-    theirs: HashMap<ReplyKey, Reply>,
-    by_id: HashMap<InboundRequestId, ReplyKey>,
+    theirs: HashMap<InboundRequestId, Asking>,
+    /// Those that the node has not answered.
+    waiting: HashMap<ReplyKey, (InboundRequestId, Channel)>,
     last_key: u64,
-    /// Bytes of each answer on its way, and of all.
-    answers: HashMap<InboundRequestId, usize>,
+    /// Bytes of all answers on their way.
     answer_bytes: usize,
 }
 
@@ -75,9 +80,12 @@ impl Driver {
             }
             SyncEvent::InboundFailure { request_id, error, .. } => {
                 tracing::debug!(%error, "a peer's request came to nothing");
-                self.forget_request(request_id);
+                let ended = self.forget_request(request_id);
+                if let (InboundFailure::Timeout, Some(asking)) = (error, ended) {
+                    self.judge_unread(&asking);
+                }
             }
-            SyncEvent::ResponseSent { request_id, .. } => self.forget_request(request_id),
+            SyncEvent::ResponseSent { request_id, .. } => drop(self.forget_request(request_id)),
         }
     }
 
@@ -148,49 +156,62 @@ impl Driver {
         peer.asking += 1;
         self.requests.last_key += 1;
         let reply = ReplyKey(self.requests.last_key);
-        self.requests.theirs.insert(reply, Reply { peer: key, id, channel });
-        self.requests.by_id.insert(id, reply);
+        self.requests.theirs.insert(id, Asking { peer: key, reply, answer: None });
+        self.requests.waiting.insert(reply, (id, channel));
         self.emit(Event::Request { peer: key, reply, request });
     }
 
     pub(super) fn respond(&mut self, reply: ReplyKey, response: Response) {
-        let Some(Reply { id, channel, .. }) = self.take_reply(reply) else {
+        let Some((id, channel)) = self.requests.waiting.remove(&reply) else {
             return;
         };
         let response = response.cut(self.max_block_bytes);
         let size = response.size();
-        let requests = &mut self.requests;
-        if requests.answer_bytes > 0 && requests.answer_bytes + size > self.limits.max_answer_bytes {
-            tracing::debug!(size, "too many answers are on their way; one is not given");
+        let Some(asking) = self.requests.theirs.get_mut(&id) else {
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(asking.peer) else {
+            return;
+        };
+        // Who has nothing on its way is always answered: else those that read nothing would shut out all others.
+        let share = max_answer_bytes_per_peer(self.max_block_bytes);
+        let fits = peer.answer_bytes.saturating_add(size) <= share
+            && self.requests.answer_bytes.saturating_add(size) <= self.limits.max_answer_bytes;
+        if peer.answer_bytes > 0 && !fits {
+            tracing::debug!(peer = %peer.id, size, "too many answers are on their way; one is not given");
             return;
         }
-        if self.swarm.behaviour_mut().sync.send_response(channel, Ok(response)).is_ok() {
-            requests.answers.insert(id, size);
-            requests.answer_bytes += size;
+        peer.answer_bytes += size;
+        self.requests.answer_bytes += size;
+        asking.answer = Some((Instant::now(), size));
+        if self.swarm.behaviour_mut().sync.send_response(channel, Ok(response)).is_err() {
+            self.forget_request(id); // the library has given it up already
         }
     }
 
     pub(super) fn refuse(&mut self, reply: ReplyKey) {
         // The channel is dropped, which closes the stream.
-        self.take_reply(reply);
-    }
-
-    fn take_reply(&mut self, key: ReplyKey) -> Option<Reply> {
-        let reply = self.requests.theirs.remove(&key)?;
-        self.requests.by_id.remove(&reply.id);
-        if let Some(peer) = self.peers.get_mut(reply.peer) {
-            peer.asking -= 1;
-        }
-        Some(reply)
+        self.requests.waiting.remove(&reply);
     }
 
     /// The library is done with a peer's request, answered or not.
-    fn forget_request(&mut self, id: InboundRequestId) {
-        if let Some(size) = self.requests.answers.remove(&id) {
-            self.requests.answer_bytes -= size;
+    fn forget_request(&mut self, id: InboundRequestId) -> Option<Asking> {
+        let asking = self.requests.theirs.remove(&id)?;
+        self.requests.waiting.remove(&asking.reply);
+        let size = asking.answer.map_or(0, |(_, size)| size);
+        self.requests.answer_bytes -= size;
+        if let Some(peer) = self.peers.get_mut(asking.peer) {
+            peer.asking -= 1;
+            peer.answer_bytes -= size;
         }
-        if let Some(reply) = self.requests.by_id.get(&id) {
-            self.take_reply(*reply);
+        Some(asking)
+    }
+
+    /// A peer's request ran out. Where the node had answered in good time, the peer did not read the answer.
+    fn judge_unread(&mut self, asking: &Asking) {
+        let is_unread = |(at, _): (Instant, _)| Instant::now() >= at + ANSWER_TIME;
+        if asking.answer.is_some_and(is_unread) {
+            self.charge(asking.peer, Misbehaviour::Unread);
         }
     }
 
@@ -201,10 +222,9 @@ impl Driver {
             self.metrics.request_failed();
             self.emit(Event::Response { peer, request, result: Err(RequestFailure::Disconnected) });
         }
-        let theirs = self.requests.theirs.extract_if(|_, reply| reply.peer == key);
-        for (_, reply) in theirs {
-            self.requests.by_id.remove(&reply.id);
-        }
+        // What was answered counts until the library has let go of it, too.
+        let theirs = self.requests.theirs.values().filter(|asking| asking.peer == key);
+        theirs.for_each(|asking| drop(self.requests.waiting.remove(&asking.reply)));
     }
 }
 

@@ -69,7 +69,7 @@ impl Node {
 
     pub async fn connected(&mut self) -> PeerKey {
         self.until(|event| match event {
-            Event::Connected { peer } => Some(peer),
+            Event::Connected { peer, .. } => Some(peer),
             _ => None,
         })
         .await
@@ -85,10 +85,15 @@ impl Node {
 
     /// The value of one line of the metrics, or none if there is no such line.
     pub fn metric(&self, name: &str) -> Option<u64> {
-        let mut lines = String::new();
-        text::encode(&mut lines, &self.registry).unwrap();
-        let line = lines.lines().find(|line| line.starts_with(name))?;
-        line.rsplit(' ').next()?.parse().ok()
+        self.metrics(name).first().copied()
+    }
+
+    /// The values of all lines of the metrics that begin so.
+    pub fn metrics(&self, name: &str) -> Vec<u64> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry).unwrap();
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect()
     }
 }
 
