@@ -85,10 +85,9 @@ impl Ledger {
         }
         let path = self.tree.path(&self.tip.id(), &self.tree.best()).connect;
         let (mut bytes, mut is_any) = (0, false);
-        for id in path.into_iter().take(MAX_BLOCKS) {
-            if self.tree.has_body(&id) {
-                continue;
-            }
+        // Only those not at hand are counted: the first of a long branch lead nowhere without those that follow.
+        let wanted: Vec<Hash> = path.into_iter().filter(|id| !self.tree.has_body(id)).take(MAX_BLOCKS).collect();
+        for id in wanted {
             let Some(block) = self.salvaged_block(&mut salvaging.found, &id)? else { break };
             bytes += block.bytes().len();
             self.add_body(Arc::new(block));

@@ -457,6 +457,31 @@ fn a_lost_move_without_blocks_is_made_good_where_the_index_tells_of_it() {
     assert_same_chain(&world, &mark.tip, ledger, &disk, "nobody tells, and peers can be asked");
 }
 
+/// More blocks than are taken out of what was set aside at once, and the first of them have less work than the tip.
+#[test]
+fn a_lost_reorganisation_of_any_length_is_made_anew_from_what_is_left() {
+    let genesis = genesis_with(|params| params.finality_depth = 1_800);
+    let (mut world, mut node) = (World::new(&genesis), Node::new(&genesis));
+    for _ in 0..300 {
+        node.give(&world.extend(&node.tip(), "miner-1", &[]));
+    }
+    let mut at = world.root();
+    for _ in 0..=300 {
+        let block = world.extend(&at, "miner-2", &[]);
+        at = block.id();
+        node.place(&block);
+    }
+    node.advance();
+    assert_eq!(node.tip(), at);
+    node.ledger.close().unwrap();
+    let mark = mark_of(&node.ledger, &node.disk);
+    let disk = Arc::new(node.disk.reopened(support_fuse()));
+    // One bit of the move that ends the reorganisation: every block can still be read.
+    flip(&disk, &segments(&disk)[0], mark.journal_end - 20);
+    let ledger = healed(&genesis, &disk, Some(mark), Missing::Refuse).unwrap();
+    assert_same_chain(&world, &at, ledger, &disk, "a lost reorganisation");
+}
+
 /// A chain that a repair has cut short is never taken for the whole one, whatever becomes of what remembers it.
 #[test]
 fn a_note_of_a_repair_that_is_lost_is_made_again() {
