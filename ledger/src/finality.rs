@@ -5,6 +5,7 @@
 //! fdatasync. After a crash it is what was told last, or a commit more; it never falls, but where an operator takes
 //! the chain back (`retreat.rs`).
 
+use crate::error::LedgerError;
 use crate::ledger::Ledger;
 use crate::published::Tip;
 use crate::store::{Commit, Layer, Mark};
@@ -24,26 +25,24 @@ impl Ledger {
     }
 
     /// Makes final what is deep enough, where no block has come to do so: after a long sync. It is journalled first,
-    /// as a move without blocks. Where that fails nothing becomes final, and the next block ends the node: a journal
-    /// that failed takes no more commits.
-    pub fn settle(&mut self, is_synced: bool) {
+    /// as a move without blocks.
+    ///
+    /// # Errors
+    /// Where it cannot be journalled: nothing became final, and the node must stop, for a journal that failed takes no
+    /// more commits.
+    pub fn settle(&mut self, is_synced: bool) -> Result<(), LedgerError> {
         let final_height = self.final_height_at(&self.tip, is_synced);
-        if final_height <= self.final_height || self.journal.is_poisoned() {
-            return;
+        if final_height <= self.final_height {
+            return Ok(());
         }
-        let appended = match self.journal.append(&Commit { final_height, ..Commit::default() }) {
-            Ok(appended) => appended,
-            Err(error) => {
-                tracing::error!(%error, final_height, "cannot journal what became final; the node will stop");
-                return;
-            }
-        };
+        let appended = self.journal.append(&Commit { final_height, ..Commit::default() })?;
         let (height, tip) = (self.tip.height(), self.tip.id());
         let mark = Mark { journal_end: appended.end, height, tip, final_height };
         self.index.submit(Layer { mark, rows: Vec::new() });
         self.finalise(final_height);
         let snapshot = self.snapshot();
         self.published.write().snapshot = snapshot;
+        Ok(())
     }
 
     /// Makes a height final: branches that do not hold it are forgotten.

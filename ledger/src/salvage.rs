@@ -104,7 +104,7 @@ impl Ledger {
     fn end_salvage(&mut self, salvaging: Salvaging) -> Result<(), LedgerError> {
         let lost = self.lost_final.map_or(0, |lost| lost.final_height);
         self.salvaging = Some(salvaging);
-        self.settle(false);
+        self.settle(false)?;
         if self.final_height < lost {
             return Ok(());
         }

@@ -435,7 +435,7 @@ fn a_lost_move_without_blocks_is_made_good_where_the_index_tells_of_it() {
         node.give(&world.extend(&node.tip(), "miner-1", &[]));
     }
     assert_eq!(node.ledger.final_height(), 0);
-    node.ledger.settle(true);
+    node.ledger.settle(true).unwrap();
     node.ledger.close().unwrap();
     let mark = mark_of(&node.ledger, &node.disk);
     assert_eq!(mark.final_height, 7);
