@@ -15,12 +15,9 @@ impl Ledger {
     pub(crate) fn final_height_at(&self, tip: &Tip, is_synced: bool) -> u64 {
         let depth = u64::from(self.params().finality_depth);
         let reached = if is_synced { tip.height().saturating_sub(depth) } else { 0 };
-        // What was final before the journal was repaired is so again once the chain is back there.
-        let is_back = |height: &u64| {
-            height.saturating_add(depth) <= tip.height()
-                || self.repairing_to().is_some_and(|to| to <= tip.height())
-        };
-        let before = self.lost_final.map(|lost| lost.final_height).filter(is_back).unwrap_or(0);
+        // What was final before the journal was repaired is so again once it is as deep.
+        let is_deep = |height: &u64| height.saturating_add(depth) <= tip.height();
+        let before = self.lost_final.map(|lost| lost.final_height).filter(is_deep).unwrap_or(0);
         self.final_height.max(reached).max(before)
     }
 
@@ -35,6 +32,27 @@ impl Ledger {
         if final_height <= self.final_height {
             return Ok(());
         }
+        self.journal_final(final_height)
+    }
+
+    /// What was final before the journal was repaired is so again, the chain being back. Where an operator made it final it
+    /// may lie less deep than what becomes so by itself: whoever replays the journal is told by a move before it that
+    /// changes nothing, which stands there for this alone.
+    ///
+    /// # Errors
+    /// As [`Ledger::settle`].
+    pub(crate) fn restore_final(&mut self) -> Result<(), LedgerError> {
+        self.settle(false)?;
+        let lost = self.lost_final.map_or(0, |lost| lost.final_height);
+        if lost > self.final_height && lost <= self.tip.height() {
+            self.journal_final(self.final_height)?;
+            self.journal_final(lost)?;
+        }
+        Ok(())
+    }
+
+    /// Journals a move without blocks, then makes its height final.
+    fn journal_final(&mut self, final_height: u64) -> Result<(), LedgerError> {
         let appended = self.journal.append(&Commit { final_height, ..Commit::default() })?;
         let (height, tip) = (self.tip.height(), self.tip.id());
         let mark = Mark { journal_end: appended.end, height, tip, final_height };
