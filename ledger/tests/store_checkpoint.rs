@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use printsy_consensus::{Hash, Header, PublicKey, SignedHeader, Work};
 use printsy_ledger::store::{
-    CHECKPOINT_INTERVAL, CHECKPOINT_ROWS, Checkpoint, Commit, Disk, Doubt, Fuse, HeaderFile, HeaderRecord, Index,
-    Journal, KeyValue, Layer, MAX_BATCH_OPERATIONS, MAX_LAG_ROWS, MemoryDisk, MemoryIndex, Pace, Row, SledIndex,
-    StoreError, Visit,
+    CHECKPOINT_INTERVAL, CHECKPOINT_ROWS, Checkpoint, Commit, Disk, Doubt, Fuse, HeaderFile, HeaderRecord,
+    Index, Journal, KeyValue, Layer, MAX_BATCH_OPERATIONS, MAX_LAG_ROWS, MemoryDisk, MemoryIndex, Pace, Row,
+    SledIndex, StoreError, Visit,
 };
 use proptest::prelude::*;
 use support::checkpoint::{BY_HAND, GENESIS, Model, mark, open, open_with, put, scan};
@@ -207,6 +207,33 @@ fn redo_of_second_layer(disk: &Arc<MemoryDisk>, index: &Arc<MemoryIndex>) -> Arc
         }
     }
     unreachable!("a finished redo file is re-applied")
+}
+
+/// Whatever write was cut off: one that had nothing to begin with fits an index that has nothing again.
+#[test]
+fn an_index_that_was_wiped_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut redos = 0;
+    for steps in 0.. {
+        let fuse = Fuse::after(steps);
+        let disk = Arc::new(MemoryDisk::with_fuse(fuse.clone()));
+        let index = Arc::new(MemoryIndex::with_fuse(fuse.clone()));
+        if let Ok((checkpoint, _)) = open(&disk, &index) {
+            checkpoint.submit(layer(1));
+            let _cut_off = checkpoint.flush_now();
+        }
+        let disk = Arc::new(disk.crashed());
+        redos += usize::from(disk.len("redo").unwrap().is_some());
+        SledIndex::wipe(disk.as_ref(), folder.path().join("index")).unwrap();
+        let disk = Arc::new(disk.crashed());
+        let (checkpoint, found) = open(&disk, &Arc::new(MemoryIndex::new())).unwrap();
+        assert_eq!(found, None, "{steps} steps");
+        assert!(scan(&checkpoint, &[]).is_empty(), "{steps} steps");
+        if !fuse.is_blown() {
+            break;
+        }
+    }
+    assert!(redos > 3, "{redos} redo files were left");
 }
 
 #[test]
