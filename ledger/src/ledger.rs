@@ -137,7 +137,7 @@ impl Ledger {
     /// # Errors
     /// [`InsertError`]; nothing is remembered of a header that was refused.
     pub fn insert_header(&mut self, header: CheckedHeader, now: u64) -> Result<Inserted, InsertError> {
-        if let Some(Lost { final_height: height, final_id: Some(final_id) }) = self.lost_final
+        if let Some(Lost { final_height: height, final_id: Some(final_id), .. }) = self.lost_final
             && header.header().height == height
             && header.id() != final_id
         {

@@ -47,7 +47,7 @@ impl Ledger {
             headers.into_iter().map(|signed| (signed.header.height, signed.header.id(), signed)).collect();
         headers.sort_by_key(|(height, id, _)| std::cmp::Reverse((*height, *id)));
         headers.dedup_by_key(|(_, id, _)| *id);
-        let height = found.last_height()?.max(found.listed_height(&lost)?);
+        let height = lost.height.max(found.last_height()?).max(found.listed_height(&lost)?);
         tracing::warn!(from = self.tip.height(), to = height, "making the lost end of the chain anew");
         self.salvaging = Some(Salvaging { found, headers, work: Work::default(), height });
         while self.feed_salvage()? {
@@ -85,10 +85,10 @@ impl Ledger {
         }
         let path = self.tree.path(&self.tip.id(), &self.tree.best()).connect;
         let (mut bytes, mut is_any) = (0, false);
-        for id in path.into_iter().take(MAX_BLOCKS) {
-            if self.tree.has_body(&id) {
-                continue;
-            }
+        // Only those not at hand are counted: the first of a long branch lead nowhere without those that follow.
+        let wanted: Vec<Hash> =
+            path.into_iter().filter(|id| !self.tree.has_body(id)).take(MAX_BLOCKS).collect();
+        for id in wanted {
             let Some(block) = self.salvaged_block(&mut salvaging.found, &id)? else { break };
             bytes += block.bytes().len();
             self.add_body(Arc::new(block));
@@ -105,7 +105,7 @@ impl Ledger {
     fn end_salvage(&mut self, salvaging: Salvaging) -> Result<(), LedgerError> {
         let lost = self.lost_final.map_or(0, |lost| lost.final_height);
         self.salvaging = Some(salvaging);
-        self.settle(false);
+        self.restore_final()?;
         if self.final_height < lost {
             return Ok(());
         }

@@ -12,8 +12,8 @@ use printsy_consensus::codec::{self, List};
 use printsy_consensus::{
     Action, CheckedTransaction, Genesis, Hash, Position, PublicKey, Rule, StateError, ViewError,
 };
-use printsy_ledger::store::{Disk, Fuse, MemoryDisk, MemoryIndex};
-use printsy_ledger::{AdmitError, Admitted, Change, MAX_CHANGES, Origin, PoolBound, Status};
+use printsy_ledger::store::{Disk, Fuse, MemoryDisk, MemoryIndex, StoreError};
+use printsy_ledger::{AdmitError, Admitted, Change, LedgerError, MAX_CHANGES, Origin, PoolBound, Status};
 use support::random::{BUYERS, opening, random_body, random_miner};
 use support::{
     Node, Random, World, for_seeds, genesis_with, list, order, order_until, purchase, random_genesis,
@@ -588,9 +588,9 @@ fn what_settled_stays_final_after_a_crash() {
         let block = world.extend(&node.tip(), "miner-1", &[]);
         node.give(&block);
     }
-    node.ledger.settle(false);
+    node.ledger.settle(false).unwrap();
     assert_eq!(node.ledger.final_height(), 0);
-    node.ledger.settle(true);
+    node.ledger.settle(true).unwrap();
     assert_eq!((node.ledger.final_height(), node.reader.snapshot().final_height), (5, 5));
     for index in [node.index.crashed(0), MemoryIndex::new()] {
         let disk = Arc::new(node.disk.crashed());
@@ -600,12 +600,12 @@ fn what_settled_stays_final_after_a_crash() {
         crashed.give(&next);
         crashed.assert_is(&world, &next.id());
     }
-    // A disk that fails makes nothing final, and ends the node at the next block.
-    node.disk.fail_syncs_after(0);
+    // A disk that fails makes nothing final, and says why.
     node.is_synced = false;
     let next = world.extend(&node.tip(), "miner-2", &[]);
-    node.place(&next);
-    assert!(node.ledger.advance(true, 0).is_err());
-    node.ledger.settle(true);
-    assert_eq!(node.ledger.final_height(), 5);
+    node.give(&next);
+    node.disk.fail_syncs_after(0);
+    let failed = node.ledger.settle(true);
+    assert!(matches!(failed, Err(LedgerError::Store(StoreError::Io { .. }))), "{failed:?}");
+    assert_eq!((node.ledger.final_height(), node.reader.snapshot().final_height), (5, 5));
 }

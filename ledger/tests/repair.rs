@@ -12,7 +12,7 @@ use printsy_ledger::store::{
     Commit, CommitBlock, Disk, Fuse, HeaderFile, Journal, JournalReader, Mark, MemoryDisk, MemoryIndex,
     Missing, repair,
 };
-use printsy_ledger::{Damage, GivenUp, InsertError, Ledger, LedgerError};
+use printsy_ledger::{Damage, GivenUp, InsertError, Ledger, LedgerError, audit};
 use support::random::{opening, random_body, random_miner};
 use support::{Node, Random, World, for_seeds, genesis_with, random_genesis};
 
@@ -161,6 +161,13 @@ fn assert_same_chain(world: &World, tip: &Hash, ledger: Ledger, disk: &Arc<Memor
     let node = Node { ledger, reader, disk: disk.clone(), index: Arc::default(), is_synced: true };
     node.assert_is(world, tip);
     assert!(files(disk).iter().all(|name| !name.contains("damaged")), "{what}: {:?}", files(disk));
+    assert_replays(world, tip, disk, what);
+}
+
+/// Every rule again finds nothing to say about the journal.
+fn assert_replays(world: &World, tip: &Hash, disk: &Arc<MemoryDisk>, what: &str) {
+    let replayed = audit::replay(&world.genesis, disk.clone(), &mut |_| {});
+    assert_eq!(replayed.map(|replayed| replayed.tip).map_err(|error| error.to_string()), Ok(*tip), "{what}");
 }
 
 /// Gives a ledger the blocks of a branch as peers would: headers first, then the bodies it asks for.
@@ -248,7 +255,8 @@ fn the_block_that_was_final_before_a_repair_stays_final() {
     let seam: Arc<dyn Disk> = disk.clone();
     assert!(repair(&seam, &genesis, mark, Missing::Refuse).is_err());
     repair(&seam, &genesis, mark, Missing::Fetch).unwrap().unwrap();
-    let (mut ledger, _) = Ledger::open(genesis.clone(), disk, Arc::new(MemoryIndex::default())).unwrap();
+    let (mut ledger, _) =
+        Ledger::open(genesis.clone(), disk.clone(), Arc::new(MemoryIndex::default())).unwrap();
     assert_eq!(ledger.tip().height(), 0);
     assert_eq!(ledger.repairing_to(), Some(10));
     // Another branch of the same work, and more: its block 7 is not the one that was final.
@@ -265,6 +273,7 @@ fn the_block_that_was_final_before_a_repair_stays_final() {
     }
     sync(&world, &at, &mut ledger);
     assert_eq!((ledger.tip().id(), ledger.repairing_to(), ledger.final_height()), (at, None, 7));
+    assert_replays(&world, &at, &disk, "given what was lost");
 }
 
 #[test]
@@ -350,8 +359,65 @@ fn what_an_operator_gave_up_is_not_final_again_after_a_repair() {
             sync(&world, &other, &mut ledger);
             assert_eq!((ledger.tip().id(), ledger.repairing_to()), (other, None));
             assert_eq!(ledger.final_height(), final_height);
+            assert_replays(&world, &other, &disk, "given what was lost");
         }
     }
+}
+
+/// What an operator made final lies less deep than what becomes so by itself: it is given back with the last block, not
+/// later, for nobody may be there to mine more.
+#[test]
+fn what_an_operator_made_final_is_so_again_at_the_end_of_a_repair() {
+    let genesis = genesis_with(|params| params.finality_depth = 3);
+    let (mut world, mut node) = (World::new(&genesis), Node::new(&genesis));
+    for _ in 0..10 {
+        node.give(&world.extend(&node.tip(), "miner-1", &[]));
+    }
+    let fork = world.state(&node.tip()).chain[4];
+    let Node { ledger, reader, disk, index, .. } = node;
+    drop(reader);
+    let planned = ledger.plan_retreat(&fork).unwrap().unwrap();
+    ledger.retreat(planned).unwrap();
+    let (mut node, _) = Node::open(&genesis, disk, index);
+    for blocks in 0..5 {
+        node.ledger.close().unwrap();
+        let (tip, final_height) = (node.tip(), node.ledger.final_height());
+        let mark = Some(mark_of(&node.ledger, &node.disk));
+        let disk = Arc::new(node.disk.reopened(support_fuse()));
+        disk.remove(&segments(&disk)[0]).unwrap();
+        let mut ledger = healed(&genesis, &disk, mark, Missing::Fetch).unwrap();
+        sync(&world, &tip, &mut ledger);
+        assert_eq!(ledger.final_height(), final_height, "after {blocks} blocks more");
+        assert_same_chain(&world, &tip, ledger, &disk, "given what was lost");
+        let again = healed(&genesis, &disk, None, Missing::Refuse).unwrap();
+        assert_eq!((again.tip().id(), again.final_height()), (tip, final_height), "{blocks}");
+        node.give(&world.extend(&node.tip(), "miner-2", &[]));
+    }
+}
+
+/// The index's mark alone tells how far the chain went: nothing is whole before that, and nothing final too early.
+#[test]
+fn a_chain_is_not_whole_before_it_is_where_the_index_was() {
+    let plain = Plain::of(10);
+    let disk = plain.copy();
+    disk.cut(&segments(&disk)[0], plain.positions[6] + 60).unwrap();
+    disk.remove("headers.dat").unwrap();
+    let mut ledger = healed(&plain.genesis, &disk, Some(plain.mark), Missing::Fetch).unwrap();
+    assert_eq!((ledger.tip().height(), ledger.repairing_to()), (5, Some(10)));
+    for block in plain.world.branch(&plain.mark.tip).iter().skip(5).take(4) {
+        ledger.insert_header(*block.header(), u64::MAX).unwrap();
+        ledger.add_body(block.clone());
+        ledger.advance(false, 0).unwrap();
+        ledger.feed_salvage().unwrap();
+    }
+    assert_eq!((ledger.tip().height(), ledger.repairing_to()), (9, Some(10)));
+    // Nor after a start without what told of it.
+    drop(ledger);
+    let mut ledger = healed(&plain.genesis, &disk, None, Missing::Refuse).unwrap();
+    assert_eq!(ledger.repairing_to(), Some(10));
+    sync(&plain.world, &plain.mark.tip, &mut ledger);
+    assert_eq!(ledger.final_height(), 7);
+    assert_same_chain(&plain.world, &plain.mark.tip, ledger, &disk, "given what was lost");
 }
 
 /// A chain of empty blocks, those above the third below the tip not final, and where each lies in the one segment.
@@ -435,7 +501,7 @@ fn a_lost_move_without_blocks_is_made_good_where_the_index_tells_of_it() {
         node.give(&world.extend(&node.tip(), "miner-1", &[]));
     }
     assert_eq!(node.ledger.final_height(), 0);
-    node.ledger.settle(true);
+    node.ledger.settle(true).unwrap();
     node.ledger.close().unwrap();
     let mark = mark_of(&node.ledger, &node.disk);
     assert_eq!(mark.final_height, 7);
@@ -455,6 +521,31 @@ fn a_lost_move_without_blocks_is_made_good_where_the_index_tells_of_it() {
     assert_eq!(contents(&disk), before);
     let ledger = healed(&genesis, &disk, None, Missing::Fetch).unwrap();
     assert_same_chain(&world, &mark.tip, ledger, &disk, "nobody tells, and peers can be asked");
+}
+
+/// More blocks than are taken out of what was set aside at once, and the first of them have less work than the tip.
+#[test]
+fn a_lost_reorganisation_of_any_length_is_made_anew_from_what_is_left() {
+    let genesis = genesis_with(|params| params.finality_depth = 1_800);
+    let (mut world, mut node) = (World::new(&genesis), Node::new(&genesis));
+    for _ in 0..300 {
+        node.give(&world.extend(&node.tip(), "miner-1", &[]));
+    }
+    let mut at = world.root();
+    for _ in 0..=300 {
+        let block = world.extend(&at, "miner-2", &[]);
+        at = block.id();
+        node.place(&block);
+    }
+    node.advance();
+    assert_eq!(node.tip(), at);
+    node.ledger.close().unwrap();
+    let mark = mark_of(&node.ledger, &node.disk);
+    let disk = Arc::new(node.disk.reopened(support_fuse()));
+    // One bit of the move that ends the reorganisation: every block can still be read.
+    flip(&disk, &segments(&disk)[0], mark.journal_end - 20);
+    let ledger = healed(&genesis, &disk, Some(mark), Missing::Refuse).unwrap();
+    assert_same_chain(&world, &at, ledger, &disk, "a lost reorganisation");
 }
 
 /// A chain that a repair has cut short is never taken for the whole one, whatever becomes of what remembers it.

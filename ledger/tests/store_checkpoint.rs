@@ -6,13 +6,14 @@
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use printsy_consensus::{Hash, Header, PublicKey, SignedHeader, Work};
 use printsy_ledger::store::{
-    CHECKPOINT_INTERVAL, CHECKPOINT_ROWS, Checkpoint, Commit, Disk, Fuse, HeaderFile, HeaderRecord, Index,
-    Journal, Layer, MAX_BATCH_OPERATIONS, MAX_LAG_ROWS, MemoryDisk, MemoryIndex, Pace, Row, SledIndex,
-    StoreError,
+    CHECKPOINT_INTERVAL, CHECKPOINT_ROWS, Checkpoint, Commit, Disk, Doubt, Fuse, HeaderFile, HeaderRecord,
+    Index, Journal, KeyValue, Layer, MAX_BATCH_OPERATIONS, MAX_LAG_ROWS, MemoryDisk, MemoryIndex, Pace, Row,
+    SledIndex, StoreError, Visit,
 };
 use proptest::prelude::*;
 use support::checkpoint::{BY_HAND, GENESIS, Model, mark, open, open_with, put, scan};
@@ -208,6 +209,33 @@ fn redo_of_second_layer(disk: &Arc<MemoryDisk>, index: &Arc<MemoryIndex>) -> Arc
     unreachable!("a finished redo file is re-applied")
 }
 
+/// Whatever write was cut off: one that had nothing to begin with fits an index that has nothing again.
+#[test]
+fn an_index_that_was_wiped_is_empty() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut redos = 0;
+    for steps in 0.. {
+        let fuse = Fuse::after(steps);
+        let disk = Arc::new(MemoryDisk::with_fuse(fuse.clone()));
+        let index = Arc::new(MemoryIndex::with_fuse(fuse.clone()));
+        if let Ok((checkpoint, _)) = open(&disk, &index) {
+            checkpoint.submit(layer(1));
+            let _cut_off = checkpoint.flush_now();
+        }
+        let disk = Arc::new(disk.crashed());
+        redos += usize::from(disk.len("redo").unwrap().is_some());
+        SledIndex::wipe(disk.as_ref(), folder.path().join("index")).unwrap();
+        let disk = Arc::new(disk.crashed());
+        let (checkpoint, found) = open(&disk, &Arc::new(MemoryIndex::new())).unwrap();
+        assert_eq!(found, None, "{steps} steps");
+        assert!(scan(&checkpoint, &[]).is_empty(), "{steps} steps");
+        if !fuse.is_blown() {
+            break;
+        }
+    }
+    assert!(redos > 3, "{redos} redo files were left");
+}
+
 #[test]
 fn what_was_submitted_is_seen_at_once_and_after_a_clean_stop() {
     let folder = tempfile::tempdir().unwrap();
@@ -293,6 +321,64 @@ fn a_failure_is_kept_and_ends_all_writing() {
     assert_rows(&checkpoint, &rows_after(2), "what was submitted is still seen");
     drop(checkpoint);
     assert!(rows_of(&*index).is_empty());
+}
+
+/// An index whose next batch panics, when it is told so: what a mistake in the writer would do.
+#[derive(Debug, Default)]
+struct Panics {
+    index: MemoryIndex,
+    is_next: AtomicBool,
+}
+
+impl Index for Panics {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.index.get(key)
+    }
+
+    fn scan(&self, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.index.scan(prefix, visit)
+    }
+
+    fn last_below(&self, from: &[u8], end: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        self.index.last_below(from, end)
+    }
+
+    fn apply(&self, rows: &[Row]) -> Result<(), StoreError> {
+        assert!(!self.is_next.swap(false, Ordering::SeqCst), "a mistake in the writer");
+        self.index.apply(rows)
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        self.index.flush()
+    }
+
+    fn clear(&self) -> Result<(), StoreError> {
+        self.index.clear()
+    }
+}
+
+#[test]
+fn a_panic_of_the_writer_ends_all_writing_and_no_mark_passes_the_rows_it_had_taken() {
+    let (disk, index) = (Arc::new(MemoryDisk::new()), Arc::new(Panics::default()));
+    let headers = HeaderFile::open(disk.clone()).unwrap();
+    let pace = Pace { rows: 1, ..BY_HAND };
+    let (checkpoint, _) =
+        Checkpoint::open_with_pace(disk.clone(), index.clone(), GENESIS, headers, pace).unwrap();
+    index.is_next.store(true, Ordering::SeqCst);
+    checkpoint.submit(layer(1));
+    for _ in 0..1_000 {
+        if checkpoint.check().is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(checkpoint.failed().is_some_and(|why| why.contains("panicked")), "{:?}", checkpoint.failed());
+    checkpoint.submit(layer(2));
+    assert!(checkpoint.flush_now().is_err());
+    assert_rows(&checkpoint, &rows_after(2), "what was submitted is seen");
+    drop(checkpoint);
+    assert_eq!(Checkpoint::peek(index.as_ref(), &GENESIS).unwrap(), None);
+    assert!(Doubt::read(disk.as_ref()).unwrap().is_some(), "the next start makes it anew");
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn a_damaged_index_is_an_error_or_opens_and_can_be_wiped() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("index");
     for offset in [0, 5, 20, 60, 200, 900, 4_000, 20_000] {
-        SledIndex::wipe(&path).unwrap();
+        SledIndex::wipe(&MemoryDisk::new(), &path).unwrap();
         let index = SledIndex::open(&path).unwrap();
         for n in 0..30_u8 {
             let rows: Vec<Row> = (0..200_u8).map(|i| (vec![n, i], Some(vec![i; 30]))).collect();
@@ -227,9 +227,9 @@ fn a_damaged_index_is_an_error_or_opens_and_can_be_wiped() {
             let _ = index.scan(&[], &mut |_, _| Ok(()));
         }
     }
-    SledIndex::wipe(&path).unwrap();
+    SledIndex::wipe(&MemoryDisk::new(), &path).unwrap();
     assert!(rows_of(&SledIndex::open(&path).unwrap(), &[]).is_empty());
-    SledIndex::wipe(folder.path().join("absent")).unwrap();
+    SledIndex::wipe(&MemoryDisk::new(), folder.path().join("absent")).unwrap();
 }
 
 #[test]

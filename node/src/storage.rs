@@ -96,11 +96,11 @@ fn open_datadir(
     let mut mark = None;
     if let Some(why) = Doubt::read(disk.as_ref())? {
         tracing::warn!(%why, "going through the whole journal");
-        mark = mark_of(&open_index(&path)?, genesis);
-        SledIndex::wipe(&path)?;
+        mark = mark_of(&open_index(disk.as_ref(), &path)?, genesis);
+        SledIndex::wipe(disk.as_ref(), &path)?;
     }
     for _ in 0..MAX_REPAIRS {
-        let index = Arc::new(open_index(&path)?);
+        let index = Arc::new(open_index(disk.as_ref(), &path)?);
         mark = mark.or_else(|| mark_of(index.as_ref(), genesis));
         match watched(genesis.clone(), disk.clone(), index) {
             Ok(opened) => {
@@ -109,9 +109,10 @@ fn open_datadir(
             }
             Err(error) => heal(&disk, genesis, error, mark, missing)?,
         }
-        SledIndex::wipe(&path)?;
+        SledIndex::wipe(disk.as_ref(), &path)?;
     }
-    watched(genesis.clone(), disk, Arc::new(open_index(&path)?))
+    let index = Arc::new(open_index(disk.as_ref(), &path)?);
+    watched(genesis.clone(), disk, index)
 }
 
 /// What an index stands at; `None` where it tells nothing.
@@ -168,11 +169,11 @@ fn watched(
     Ledger::open_watched(genesis, disk, index, &mut |at| reporter.tell(at))
 }
 
-fn open_index(path: &Path) -> Result<SledIndex, StoreError> {
+fn open_index(disk: &dyn Disk, path: &Path) -> Result<SledIndex, StoreError> {
     match SledIndex::open(path) {
         Err(StoreError::Index(why)) => {
             tracing::warn!(%why, "the index cannot be opened; making it again from the journal");
-            SledIndex::wipe(path)?;
+            SledIndex::wipe(disk, path)?;
             SledIndex::open(path)
         }
         other => other,

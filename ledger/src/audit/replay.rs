@@ -75,6 +75,8 @@ pub(super) struct Replay {
     makers: VecDeque<PublicKey>,
     /// The blocks that left the chain: their heights and positions.
     left: BTreeMap<Hash, (u64, u64)>,
+    /// Whether the last move changed nothing.
+    is_restoring: bool,
     end: u64,
     done: Progress,
     moves: u64,
@@ -93,6 +95,7 @@ impl Replay {
             parent_time: None,
             makers: VecDeque::new(),
             left: BTreeMap::new(),
+            is_restoring: false,
             end: 0,
             done,
             moves: 0,
@@ -124,6 +127,7 @@ impl Replay {
                 .damage(stored.start, "the move leads to a branch that is no better")
                 .into());
         }
+        self.is_restoring = has_no_blocks(stored) && stored.final_height == self.chain.final_height;
         self.chain.final_height = stored.final_height;
         self.state.forget_below(stored.final_height);
         self.moves += 1;
@@ -133,7 +137,8 @@ impl Replay {
     }
 
     /// The final height never falls, no move leaves a final block, and none is final before it is deep enough: but
-    /// for a move that takes blocks off and puts none on, which only an operator's `resolve` makes.
+    /// for a move that takes blocks off and puts none on, which only an operator's `resolve` makes, and for what such a
+    /// one had made final and the end of a repair has given back.
     fn check_final_height(&self, stored: &StoredMove) -> Result<(), LedgerError> {
         let wrong = |what: String| LedgerError::from(self.journal.damage(stored.start, &what));
         let count = |blocks: usize| u64::try_from(blocks).unwrap_or(u64::MAX);
@@ -145,19 +150,27 @@ impl Replay {
             ))
         })?;
         let (before, after) = (self.chain.final_height, stored.final_height);
-        let height = fork.saturating_add(count(stored.connect.len()));
-        let deepest = height.saturating_sub(u64::from(self.genesis.params().finality_depth));
-        let highest = if is_resolved(stored) { height } else { before.max(deepest) };
         if !is_resolved(stored) && fork < before {
             return Err(wrong(format!("the move forks at height {fork}, below the final height {before}")));
         }
         if !is_resolved(stored) && after < before {
             return Err(wrong(format!("the move lowers the final height from {before} to {after}")));
         }
+        let highest = self.highest_final(stored, fork.saturating_add(count(stored.connect.len())));
         if after > highest {
             return Err(wrong(format!("the move makes height {after} final, at most {highest} can be")));
         }
         Ok(())
+    }
+
+    /// The greatest final height of a move that leads to a tip at `height`.
+    fn highest_final(&self, stored: &StoredMove, height: u64) -> u64 {
+        let is_restored = self.is_restoring && has_no_blocks(stored);
+        if is_resolved(stored) || is_restored {
+            return height;
+        }
+        let deepest = height.saturating_sub(u64::from(self.genesis.params().finality_depth));
+        self.chain.final_height.max(deepest)
     }
 
     /// Takes the tip off, by the undo in the journal. Answers its work.
@@ -304,6 +317,11 @@ impl Replay {
 /// Whether only an operator can have made this move.
 fn is_resolved(stored: &StoredMove) -> bool {
     !stored.disconnect.is_empty() && stored.connect.is_empty()
+}
+
+/// Whether a move is about what is final, and nothing else.
+fn has_no_blocks(stored: &StoredMove) -> bool {
+    stored.disconnect.is_empty() && stored.connect.is_empty()
 }
 
 /// The header of the block at a position.

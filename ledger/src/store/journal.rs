@@ -112,12 +112,6 @@ impl Journal {
         JournalReader::new(Arc::clone(&self.segments))
     }
 
-    /// Whether an append failed, so that only a new start can tell what is there.
-    #[must_use]
-    pub fn is_poisoned(&self) -> bool {
-        self.is_poisoned
-    }
-
     /// Makes a commit durable.
     ///
     /// # Errors

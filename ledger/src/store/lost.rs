@@ -1,7 +1,8 @@
-//! What a repaired journal does not tell any more, kept until the chain is whole again: how far it was final.
+//! What a repaired journal does not tell any more, kept until the chain is whole again: how far it went, and how far it
+//! was final.
 //!
 //! ```text
-//! journal/lost          final height u64 | has id u8 | id [32] | crc32 u32
+//! journal/lost          final height u64 | has id u8 | id [32] | height u64 | crc32 u32
 //! journal/lost-headers  headers.dat as it was before the repair
 //! ```
 //! A node may not forget, for a damaged disk, what it told the world was final. That the first file is there means
@@ -20,15 +21,17 @@ const FILE: &str = "journal/lost";
 const NEW_FILE: &str = "journal/lost.new";
 /// headers.dat as it was before the repair.
 pub(super) const LOST_HEADERS: &str = "journal/lost-headers";
-const LEN: u64 = 8 + 1 + 32 + 4;
+const LEN: u64 = 8 + 1 + 32 + 8 + 4;
 
-/// How far the chain was final before the repair.
+/// How far the chain went before the repair, and how far it was final.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
     /// The final height.
     pub final_height: u64,
     /// The block there; `None` where nothing told of it any more.
     pub final_id: Option<Hash>,
+    /// The tip's height; 0 where nothing told of it any more.
+    pub height: u64,
 }
 
 impl Lost {
@@ -56,23 +59,31 @@ impl Lost {
             return Err(damaged());
         }
         let mut cursor = Bytes(fields);
-        let fields = (cursor.u64(), cursor.u8(), cursor.hash());
-        let (Some(final_height), Some(has_id), Some(id)) = fields else { return Err(damaged()) };
-        Ok(Some(Self { final_height, final_id: (has_id == 1).then_some(id) }))
+        let fields = (cursor.u64(), cursor.u8(), cursor.hash(), cursor.u64());
+        let (Some(final_height), Some(has_id), Some(id), Some(height)) = fields else {
+            return Err(damaged());
+        };
+        Ok(Some(Self { final_height, final_id: (has_id == 1).then_some(id), height }))
     }
 
     /// Keeps the greater of this and what is kept already, and of two the one that names the block; whole or not at all.
     pub(super) fn write(self, disk: &dyn Disk) -> Result<(), StoreError> {
+        let mut lost = self;
         // One that cannot be read any more is no reason to stop a repair: the rest tells the final height too.
-        if let Ok(Some(kept)) = Self::read(disk)
-            && (kept.final_height, kept.final_id.is_some()) >= (self.final_height, self.final_id.is_some())
-        {
-            return Ok(());
+        if let Ok(Some(kept)) = Self::read(disk) {
+            if (kept.final_height, kept.final_id.is_some()) >= (self.final_height, self.final_id.is_some()) {
+                lost = kept;
+            }
+            lost.height = kept.height.max(self.height);
+            if lost == kept {
+                return Ok(());
+            }
         }
         let failed = |error| StoreError::io("write", FILE, error);
-        let mut bytes = self.final_height.to_le_bytes().to_vec();
-        bytes.push(u8::from(self.final_id.is_some()));
-        bytes.extend_from_slice(&self.final_id.unwrap_or(Hash::ZERO).0);
+        let mut bytes = lost.final_height.to_le_bytes().to_vec();
+        bytes.push(u8::from(lost.final_id.is_some()));
+        bytes.extend_from_slice(&lost.final_id.unwrap_or(Hash::ZERO).0);
+        bytes.extend_from_slice(&lost.height.to_le_bytes());
         bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
         disk.remove(NEW_FILE).map_err(failed)?;
         disk.append(NEW_FILE, &bytes).map_err(failed)?;

@@ -4,7 +4,7 @@
 //! Nothing is changed before it is known where the missing blocks are to come from: out of what is set aside
 //! ([`Salvage`]), or from peers if there are any. The order of the steps is such that a crash between any two of them
 //! is repaired by beginning again: segments set aside keep their bytes, and the sound beginning takes the damaged
-//! segment's place by one rename. How far the chain was final is kept beside them ([`Lost`]) until it is whole again.
+//! segment's place by one rename. How far the chain went and was final is kept beside them ([`Lost`]) until it is whole again.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ pub fn repair(
         return Err(beyond_repair(damage, &prospect));
     }
     let height = beginning.height();
-    let lost = last_final(&beginning, &found, &headers, mark)?;
+    let lost = last_told(&beginning, &found, &headers, mark)?;
     let final_height = lost.final_height;
     keep_what_was_known(disk, lost)?;
     cut_back(disk, &beginning)?;
@@ -209,9 +209,9 @@ fn prospect(
     Ok(Prospect { is_lost, is_whole: is_told && missing.is_empty(), missing })
 }
 
-/// How far the chain was final, and which block is there: the one below a tip that was journalled when it was final,
+/// How far the chain went, how far it was final, and which block is there: the one below a tip that was journalled when it was final,
 /// or had been before. headers.dat alone vouches for none: after a power cut it may hold a branch that the chain left.
-fn last_final(
+fn last_told(
     beginning: &Beginning,
     found: &Salvage,
     headers: &HeaderFile,
@@ -225,7 +225,14 @@ fn last_final(
     for tip in told.into_iter().filter(|(height, _)| *height == final_height).filter_map(|(_, tip)| tip) {
         final_id = final_id.or(beginning.ancestor(tip, final_height, found, headers)?);
     }
-    Ok(Lost { final_height, final_id })
+    Ok(Lost { final_height, final_id, height: last_height(found, mark)? })
+}
+
+/// The height of the tip after the last move that anything tells of: a sound move itself, or the index's mark.
+fn last_height(found: &Salvage, mark: Option<Mark>) -> Result<u64, StoreError> {
+    let moved = found.last_height()?;
+    let marked = mark.filter(|mark| moved == 0 || mark.journal_end >= found.last_end);
+    Ok(marked.map_or(moved, |mark| mark.height))
 }
 
 impl Beginning {

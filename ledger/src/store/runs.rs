@@ -261,7 +261,8 @@ impl Runs {
         }
         self.live.push(writer.finish());
         self.spent.extend(taken);
-        self.next += 1;
+        let last = || StoreError::Index("runs are numbered to the end".to_owned());
+        self.next = self.next.checked_add(1).ok_or_else(last)?;
         Ok(())
     }
 
@@ -287,7 +288,8 @@ impl Runs {
         };
         let (live, spent) = (read()?, read()?);
         cursor.end()?;
-        Some(Self { live, spent, next })
+        let is_numbered = live.iter().chain(&spent).all(|run| run.number < next) && next < u64::MAX;
+        is_numbered.then_some(Self { live, spent, next })
     }
 }
 

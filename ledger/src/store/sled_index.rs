@@ -10,8 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
 
+use super::disk::Disk;
 use super::error::StoreError;
 use super::index::{Index, KeyValue, MAX_BATCH_OPERATIONS, Row, Visit, assert_batch_fits};
+use super::redo;
 
 /// What sled may keep of its pages in memory: the rows that are read often also live in the ledger's own
 /// state, so that a larger cache gains little.
@@ -51,11 +53,13 @@ impl SledIndex {
         }
     }
 
-    /// Removes the folder of an index that is not open.
+    /// Removes the folder of an index that is not open, and before it the redo file that a write cut off may have left on
+    /// the disk: of the first write, it would fit the empty index, and be taken for rows made from the journal.
     ///
     /// # Errors
     /// The operating system's.
-    pub fn wipe(path: impl AsRef<Path>) -> Result<(), StoreError> {
+    pub fn wipe(disk: &dyn Disk, path: impl AsRef<Path>) -> Result<(), StoreError> {
+        redo::remove(disk)?;
         match fs::remove_dir_all(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("wipe", NAME, error)),
             _ => Ok(()),

@@ -3,7 +3,7 @@
 //! One write is: headers synced, what is packed made into a run, redo file written and synced, the rows in sorted batches, flush, mark, flush,
 //! redo file removed. The headers come first because a finished redo file promises everything up to its mark.
 //! The first batch also sets a row that the mark's batch removes again: an index that has it, and no redo
-//! file that fits, was left half written. The first failure is kept and ends all writing.
+//! file that fits, was left half written. The first failure is kept and ends all writing; a panic is one.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -120,6 +120,7 @@ impl Writer {
         if let Some(error) = &queue.failed {
             return Err(error.clone());
         }
+        assert!(queue.writing.is_empty(), "what was taken is written, or nothing more is taken");
         let Some(mark) = queue.pending_mark.take() else {
             return Ok(());
         };
@@ -127,7 +128,9 @@ impl Writer {
         queue.writing = Arc::clone(&rows);
         let (base, runs) = (queue.written_mark, Arc::clone(&queue.runs));
         drop(queue);
+        let unless_it_panics = EndsWriting(self);
         let result = self.write_rows(&rows, &runs, base, mark);
+        std::mem::forget(unless_it_panics);
         let mut queue = self.queue.lock();
         match result {
             Ok(runs) => {
@@ -160,7 +163,7 @@ impl Writer {
         Ok(runs)
     }
 
-    /// Notes that a run is damaged: the next start would find the index whole, and this again at its first write.
+    /// Notes that the index is damaged: the next start would find the index whole, and this again at its first write.
     fn doubt(&self, error: &StoreError) {
         let StoreError::Index(why) = error else { return };
         if let Err(error) = Doubt::note(self.disk.as_ref(), why) {
@@ -219,6 +222,18 @@ impl Writer {
         self.index.apply(&[(MARK_KEY.to_vec(), None)])?;
         self.index.flush()?;
         self.index.clear()
+    }
+}
+
+/// Dropped where a write panicked, it ends all writing: what was taken is there in part, and a mark set by a later write
+/// would stand above rows that are not. What a damaged row did it would do again, so the next start makes the index anew.
+struct EndsWriting<'a>(&'a Writer);
+
+impl Drop for EndsWriting<'_> {
+    fn drop(&mut self) {
+        let error = StoreError::Index("the checkpoint's writer panicked".to_owned());
+        self.0.queue.lock().failed = Some(error.clone());
+        self.0.doubt(&error);
     }
 }
 

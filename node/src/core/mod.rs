@@ -159,7 +159,7 @@ impl Core {
         self.retry_headers();
         self.judge_alarms();
         self.watch_progress();
-        self.ledger.settle(!self.sync_state().is_syncing());
+        self.ledger.settle(!self.sync_state().is_syncing())?;
         self.schedule();
         Ok(())
     }

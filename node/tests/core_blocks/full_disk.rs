@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use printsy_consensus::Genesis;
 use printsy_ledger::Ledger;
 use printsy_ledger::store::{Disk, Fuse, MemoryDisk, MemoryIndex};
+use printsy_node::core::Core;
 use printsy_node::exit::Failure;
+use printsy_node::metrics::Metrics;
 
 use super::*;
 
@@ -120,4 +122,27 @@ fn a_disk_that_ends_at_any_byte_ends_the_node_and_loses_nothing() {
         }
     }
     assert!(filled > 30, "{filled} disks were full");
+}
+
+/// What is deep enough is made final at a tick, once the node is synced: where that cannot be written, it ends.
+#[test]
+fn a_disk_that_is_full_when_a_height_becomes_final_ends_the_node_with_its_code() {
+    let genesis = genesis_with(|params| params.finality_depth = 3);
+    let mut world = World::new(&genesis);
+    let root = world.root();
+    let disk = Small::new(u64::MAX);
+    let opened = Ledger::open(genesis.clone(), disk.clone(), Arc::new(MemoryIndex::new()));
+    let mut ledger = opened.unwrap().0;
+    for block in chain(&mut world, &root, "miner-1", 6) {
+        ledger.insert_header(*block.header(), u64::MAX).unwrap();
+        ledger.add_body(block);
+    }
+    ledger.advance(false, 0).unwrap();
+    assert_eq!((ledger.tip().height(), ledger.final_height()), (6, 0));
+    disk.room.store(0, Ordering::SeqCst);
+    let now = genesis.params().time + LATER;
+    let mut core = Core::new(ledger, Metrics::default());
+    let failure = Failure::from(core.handle(Event::Tick, now).unwrap_err());
+    assert_eq!(failure.code(), 8, "{failure}");
+    assert_eq!(core.ledger().final_height(), 0);
 }
