@@ -20,6 +20,7 @@ use libp2p::{identify, kad, memory_connection_limits, ping};
 use printsy_consensus::{SignedHeader, sha256d};
 
 use crate::error::Error;
+use crate::hosts;
 use crate::limits::{
     GOSSIP_HISTORY, GOSSIP_MESSAGES_PER_FRAME, GOSSIP_OVERHEAD, GOSSIP_QUEUE, GOSSIP_SEEN, Limits,
     MAX_BATCH_BYTES, MAX_SYNC_STREAMS, REQUEST_TIME,
@@ -34,6 +35,7 @@ pub(crate) type Gossip = gossipsub::Behaviour<KnownTopics, WhitelistSubscription
 pub(crate) struct Behaviour {
     pub(crate) connections: connection_limits::Behaviour,
     pub(crate) memory: memory_connection_limits::Behaviour,
+    pub(crate) hosts: hosts::Behaviour,
     pub(crate) blocked: allow_block_list::Behaviour<BlockedPeers>,
     pub(crate) identify: identify::Behaviour,
     pub(crate) ping: ping::Behaviour,
@@ -68,6 +70,7 @@ impl Behaviour {
                     .with_max_established_per_peer(Some(limits.max_per_peer)),
             ),
             memory: memory_connection_limits::Behaviour::with_max_bytes(limits.max_process_bytes),
+            hosts: hosts::Behaviour::new(limits.max_per_host),
             blocked: allow_block_list::Behaviour::default(),
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::default(),
@@ -195,6 +198,8 @@ impl DataTransform for KnownTopics {
 
 #[cfg(test)]
 mod tests {
+    use libp2p::Multiaddr;
+    use libp2p::swarm::ConnectionId;
     use printsy_consensus::Hash;
 
     use super::*;
@@ -219,6 +224,21 @@ mod tests {
         assert!(known.inbound_transform(message(names.blocks.hash(), b"x")).is_ok());
         assert!(known.inbound_transform(message(names.transactions.hash(), b"x")).is_ok());
         assert!(known.inbound_transform(message(other.blocks.hash(), b"x")).is_err());
+    }
+
+    #[test]
+    fn a_node_has_a_share_of_connections_for_each_host() {
+        let (keypair, names) = (Keypair::generate_ed25519(), Names::of(Hash::ZERO));
+        let limits = Limits::default();
+        let mut behaviour = Behaviour::new(&keypair, &names, String::new(), &limits, 65_536).unwrap();
+        let mut knock = |number: usize, host: &str| {
+            let remote = format!("/ip4/{host}/tcp/{number}").parse().unwrap();
+            let connection = ConnectionId::new_unchecked(number);
+            behaviour.handle_pending_inbound_connection(connection, &Multiaddr::empty(), &remote).is_ok()
+        };
+        let inside = (1..=20).filter(|number| knock(*number, "1.2.3.4"));
+        assert_eq!(inside.count(), limits.max_per_host);
+        assert!(knock(21, "1.2.3.5"), "others come in");
     }
 
     #[test]

@@ -194,6 +194,7 @@ impl Driver {
             }
             BehaviourEvent::Connections(never)
             | BehaviourEvent::Memory(never)
+            | BehaviourEvent::Hosts(never)
             | BehaviourEvent::Blocked(never) => match never {},
         }
     }

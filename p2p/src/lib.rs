@@ -9,7 +9,8 @@
 //! - `message.rs` what is said; `wire.rs`, `sync_codec.rs` its bytes; `limits.rs` the table of all bounds
 //! - `names.rs`, `behaviour.rs` the protocols and their settings
 //! - `network.rs` start and handle; `driver.rs` the task, with its chapters gossip, sync and peering
-//! - `address.rs`, `book.rs` whom to dial; `peers.rs` who is connected; `bans.rs` scores and bans
+//! - `address.rs`, `book.rs` whom to dial; `peers.rs` who is connected; `hosts.rs` how many of one host; `bans.rs`
+//!   scores and bans
 
 mod address;
 mod bans;
@@ -17,6 +18,7 @@ mod behaviour;
 mod book;
 mod driver;
 mod error;
+mod hosts;
 pub mod limits;
 mod message;
 mod metrics;

@@ -67,6 +67,9 @@ pub(crate) fn max_answer_bytes_per_peer(max_block_bytes: usize) -> usize {
     max_block_bytes.saturating_mul(2).saturating_add(ANSWER_BYTES_BESIDE_BLOCKS)
 }
 
+/// How many hosts' shares of connections a /48 of IPv6 has: some give one to every customer.
+pub(crate) const SHARES_PER_SITE: usize = 4;
+
 /// Events waiting for the node: then the network is read no further until it catches up.
 pub(crate) const EVENT_QUEUE: usize = 256;
 /// Characters kept of the name a peer gives its software: it goes to logs and answers.
@@ -119,6 +122,9 @@ pub struct Limits {
     pub max_outbound: u32,
     /// Connections others opened: each costs a few hundred kilobytes.
     pub max_inbound: u32,
+    /// Connections that one public address opened, or one /64 of IPv6: as many nodes as an office has behind one, and
+    /// it takes a dozen addresses to fill all places.
+    pub max_per_host: usize,
     /// Connections being set up, each way: a flood of half-open ones costs handshakes.
     pub max_pending: u32,
     /// Connections to one peer: two, because both sides may dial at the same moment.
@@ -137,6 +143,7 @@ impl Default for Limits {
             target_outbound: 8,
             max_outbound: 24,
             max_inbound: 96,
+            max_per_host: 8,
             max_pending: 32,
             max_per_peer: 2,
             max_process_bytes: 6 << 30,

@@ -131,7 +131,7 @@ pub static MAX_INBOUND: Key = Key {
     expects: "a whole number from 0 to 10000",
     default: Some("96"),
     example: "",
-    about: "How many connections the node takes from others.",
+    about: "How many connections the node takes from others, of them 8 from one public address (IPv6: one /64).",
 };
 
 /// rpc.listen
