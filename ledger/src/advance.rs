@@ -102,6 +102,11 @@ impl Ledger {
             match self.try_move(tip_move) {
                 Err(MoveError::Refused(id, error)) if self.recount_holdings_of(&id, &error)? => {
                     tracing::error!(block = %id, "the index held a wrong holding; recounted from the blocks");
+                    // Others may be wrong as well: the next start makes the index anew.
+                    self.journal
+                        .reader()
+                        .note_doubt("the index held a wrong holding")
+                        .map_err(LedgerError::from)?;
                 }
                 other => return other,
             }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use printsy_consensus::{
     Action, Block, BlockUndo, CheckedTransaction, Edition, Genesis, Hash, Holding, Position, PublicKey,
+    SignedHeader,
 };
 
 use crate::error::LedgerError;
@@ -210,7 +211,11 @@ impl Reader {
     /// Where the index or the disk fails or is damaged.
     pub fn block_bytes(&self, id: &Hash) -> Result<Option<Vec<u8>>, LedgerError> {
         let Some(row) = self.block_row(id)? else { return Ok(None) };
-        Ok(Some(self.journal.block(row.position)?.block))
+        let block = self.journal.block(row.position)?.block;
+        // The index may be wrong: a peer that is given another block blames this node.
+        let is_it =
+            block.first_chunk().is_some_and(|signed| SignedHeader::from_bytes(signed).header.id() == *id);
+        Ok(is_it.then_some(block))
     }
 
     /// The transaction at a position of the chain.

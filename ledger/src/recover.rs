@@ -205,7 +205,8 @@ impl Recovery {
         Ok((block, undo))
     }
 
-    /// Applies a move of the journal: every rule again, the root of every block. What it changes is staged until
+    /// Applies a move of the journal: every rule again, the root of every block; but S2 is asked only of what this walk
+    /// itself has put on, what was confirmed before the mark being noted at its end. What it changes is staged until
     /// its end, for the index, where holdings are, moves with its mark alone. Says how many transactions it put on.
     fn apply(&mut self, stored: &StoredMove) -> Result<u64, LedgerError> {
         let mut transactions = 0;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use printsy_consensus::{CheckedBlock, CheckedTransaction, Hash, Position, Work, codec};
+use printsy_ledger::store::{Checkpoint, HeaderFile, Layer};
 use printsy_ledger::{EditionNumbers, LedgerError, Reader, Status};
 use support::{
     Node, World, for_seeds, genesis_with, issue, list, order, public, purchase, redeem, review, transfer,
@@ -17,6 +18,28 @@ use support::{
 
 fn txids(orders: &[CheckedTransaction]) -> Vec<Hash> {
     orders.iter().map(CheckedTransaction::txid).collect()
+}
+
+#[test]
+fn a_wrong_row_of_the_index_gives_nobody_another_block() {
+    let genesis = genesis_with(|_| {});
+    let (mut world, mut node) = (World::new(&genesis), Node::new(&genesis));
+    let first = world.extend(&world.root(), "miner-1", &[]);
+    let second = world.extend(&first.id(), "miner-1", &[]);
+    node.give(&first);
+    node.give(&second);
+    let Node { ledger, reader, disk, index, .. } = node;
+    drop((reader, ledger));
+    let key = |id: &Hash| [&b"B"[..], &id.0[..16]].concat();
+    let headers = HeaderFile::open(disk.clone()).unwrap();
+    let (checkpoint, mark) = Checkpoint::open(disk.clone(), index.clone(), genesis.hash(), headers).unwrap();
+    let of_second = checkpoint.get(&key(&second.id())).unwrap();
+    assert!(of_second.is_some());
+    checkpoint.submit(Layer { mark: mark.unwrap(), rows: vec![(key(&first.id()), of_second)] });
+    drop(checkpoint);
+    let (node, _) = Node::open(&genesis, disk, index);
+    assert!(node.reader.block_bytes(&second.id()).unwrap().is_some());
+    assert!(node.reader.block_bytes(&first.id()).unwrap().is_none());
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 
 use printsy_consensus::{CheckedBlock, CheckedTransaction, Genesis, Hash, Holding, Params, Rule};
-use printsy_ledger::store::{Disk, Fuse, Index, IndexView, MemoryDisk, MemoryIndex, RESERVED_PREFIX};
+use printsy_ledger::store::{Disk, Doubt, Fuse, Index, IndexView, MemoryDisk, MemoryIndex, RESERVED_PREFIX};
 use printsy_ledger::{Ledger, Status};
 use support::random::{opening, random_body, random_miner};
 use support::world::Wrong;
@@ -383,6 +383,7 @@ fn a_wrong_holding_in_the_index_is_recounted_and_the_block_accepted() {
         let advance = node.give(&block);
         assert!(advance.refused.is_empty(), "{rule}: {:?}", advance.refused);
         node.assert_is(&world, &block.id());
+        assert!(Doubt::read(node.disk.as_ref()).unwrap().is_some(), "{rule}: the next start makes it anew");
         // What is truly against the rule is still refused by it.
         let greedy = order(&world.genesis, 6, "alice", purchase(&[(7, 3)], 0));
         let bad = world.make(&block.id(), "miner-2", &[greedy]);

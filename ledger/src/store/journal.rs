@@ -18,8 +18,8 @@ use super::reader::JournalReader;
 use super::recovery::recover;
 use super::segment::{HEADER_LEN, SEGMENT_BYTES, Segments, encode_header, file_name};
 
-/// How much of a commit is gathered before it is handed to the disk: a deep reorganisation need not lie in
-/// memory twice.
+/// How much of a commit is gathered before it is handed to the disk: as much of a deep reorganisation is in memory once more
+/// than in the commit, which is a copy of the blocks itself.
 const APPEND_BYTES: usize = 8 << 20;
 
 /// One net move of the tip; one without blocks makes a height final.

@@ -23,7 +23,7 @@ use super::runs::is_packed;
 pub(super) const FILE: &str = "redo";
 
 const MAGIC: [u8; 8] = *b"prtsyred";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const CHUNK_BYTES: usize = 8 << 20;
 
 /// One write of the checkpoint.

@@ -23,7 +23,7 @@ use super::redo::{self, Redo};
 use super::runs::Runs;
 
 /// The format of the rows around the mark; another one means to rebuild.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A batch ends after so many bytes of keys and values.
 const BATCH_BYTES: usize = 1 << 20;
