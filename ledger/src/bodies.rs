@@ -4,7 +4,8 @@
 //! the journal and leaves this cache. Beyond the bound the bodies with the least work go first, but never those
 //! of the branch towards the best header: a long reorganisation needs all of them at once. That branch alone may
 //! fill [`BRANCH_FACTOR`] times the bound; then no body is taken but one below those that are here already,
-//! which closes a gap. (A branch needs room only up to the tip's work: then it is connected.)
+//! which closes a gap. (A branch needs room only up to the tip's work: then it is connected.) A child of the tip is
+//! taken however full it is: the chain grows by it, and it leaves at once.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -60,10 +61,18 @@ impl Bodies {
         self.bound = bytes;
     }
 
+    /// Whether there is room for nothing more, but for what closes a gap or stands on the tip.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= self.bound.saturating_mul(BRANCH_FACTOR)
+    }
+
     /// Whether the body of a header in the tree would be kept as things stand.
-    pub(crate) fn has_room_for(&self, id: &Hash, tree: &HeaderTree) -> bool {
+    pub(crate) fn has_room_for(&self, id: &Hash, tree: &HeaderTree, tip: &Hash) -> bool {
         let Some(work) = tree.work(id) else { return false };
-        if self.bytes >= self.bound.saturating_mul(BRANCH_FACTOR) {
+        if is_child(id, tree, tip) {
+            return true;
+        }
+        if self.is_full() {
             let highest = self.kept.last().max(self.others.last());
             return highest.is_some_and(|(highest, _)| work < *highest);
         }
@@ -95,7 +104,8 @@ impl Bodies {
         self.follow_best(tree, tip);
         while self.bytes > self.bound {
             let Some(rank) = self.others.pop_first() else { break };
-            if self.branch.as_ref().is_some_and(|branch| branch.ids.contains(&rank.1)) {
+            let is_of_branch = self.branch.as_ref().is_some_and(|branch| branch.ids.contains(&rank.1));
+            if is_of_branch || is_child(&rank.1, tree, tip) {
                 self.kept.insert(rank);
             } else if self.take(&rank.1).is_some() {
                 dropped.push(rank.1);
@@ -149,4 +159,8 @@ impl Bodies {
         self.kept.remove(&(work, *id));
         Some(block)
     }
+}
+
+fn is_child(id: &Hash, tree: &HeaderTree, tip: &Hash) -> bool {
+    tree.get(id).is_some_and(|header| header.header().parent == *tip)
 }

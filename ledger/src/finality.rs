@@ -11,10 +11,11 @@ use crate::published::Tip;
 use crate::store::{Commit, Layer, Mark};
 
 impl Ledger {
-    /// The greatest `tip height - finality_depth` ever held while synced.
+    /// The greatest `tip height - finality_depth` ever held while synced, and with no better branch that does not fit.
     pub(crate) fn final_height_at(&self, tip: &Tip, is_synced: bool) -> u64 {
         let depth = u64::from(self.params().finality_depth);
-        let reached = if is_synced { tip.height().saturating_sub(depth) } else { 0 };
+        let is_sure = is_synced && self.beyond_room().is_none();
+        let reached = if is_sure { tip.height().saturating_sub(depth) } else { 0 };
         // What was final before the journal was repaired is so again once it is as deep.
         let is_deep = |height: &u64| height.saturating_add(depth) <= tip.height();
         let before = self.lost_final.map(|lost| lost.final_height).filter(is_deep).unwrap_or(0);

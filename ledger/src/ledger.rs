@@ -156,7 +156,23 @@ impl Ledger {
     #[must_use]
     pub fn needs_body(&self, id: &Hash) -> bool {
         let is_wanted = !self.tree.has_body(id) && !self.tree.is_invalid(id);
-        is_wanted && self.bodies.has_room_for(id, &self.tree)
+        is_wanted && self.bodies.has_room_for(id, &self.tree, &self.tip.id())
+    }
+
+    /// The height of the best header, where the bodies that lead to it fill all the room there is and do not outweigh
+    /// the tip yet: no more of them are taken, so that this node cannot follow what may be the better chain. Nothing
+    /// becomes final then.
+    #[must_use]
+    pub fn beyond_room(&self) -> Option<u64> {
+        if !self.bodies.is_full() {
+            return None;
+        }
+        let best = self.tree.best();
+        let path = self.tree.path(&self.tip.id(), &best).connect;
+        let missing = path.iter().position(|id| !self.tree.has_body(id)).filter(|at| *at > 0)?;
+        // A gap is closed however full it is.
+        let is_gap = path[missing..].iter().any(|id| self.tree.has_body(id));
+        self.tree.get(&best).filter(|_| !is_gap).map(|header| header.header().height)
     }
 
     /// Notes that a block is invalid by what is in it alone, and so is all that descends from it, for good.

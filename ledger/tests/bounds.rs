@@ -107,6 +107,46 @@ fn a_branch_beyond_all_room_is_not_fetched_for_ever_and_closes_its_gaps() {
     node.assert_is(&world, &better[39].id());
 }
 
+/// The bodies of a better branch fill all the room there is before they outweigh the tip.
+#[test]
+fn a_branch_that_never_fits_is_told_makes_nothing_final_and_does_not_stop_the_chain() {
+    let genesis = genesis_with(|params| params.finality_depth = 13);
+    let (mut world, mut node) = (World::new(&genesis), Node::new(&genesis));
+    let root = world.root();
+    for block in branch(&mut world, &root, 12) {
+        node.give(&block);
+    }
+    node.ledger.set_bounds(MAX_TREE_HEADERS, 2 * world.block(&node.tip()).bytes().len());
+    let mut other: Vec<Arc<CheckedBlock>> = Vec::new();
+    for _ in 0..40 {
+        let parent = other.last().map_or(root, |block| block.id());
+        other.push(world.extend(&parent, "miner-2", &[]));
+    }
+    show(&mut node, &other);
+    assert_eq!(node.ledger.beyond_room(), None, "nothing of it is here yet");
+    for block in &other {
+        if node.ledger.needs_body(&block.id()) {
+            node.ledger.add_body(block.clone());
+        }
+        node.advance();
+    }
+    assert_eq!((node.height(), node.ledger.beyond_room()), (12, Some(40)));
+    for _ in 0..10 {
+        let block = world.extend(&node.tip(), "miner-3", &[]);
+        node.give(&block);
+        node.assert_is(&world, &block.id());
+    }
+    node.ledger.settle(true).unwrap();
+    assert_eq!(node.ledger.final_height(), 0);
+    // With room again it is followed like any other.
+    node.ledger.set_bounds(MAX_TREE_HEADERS, MAX_SIDE_BODY_BYTES);
+    assert_eq!(node.ledger.beyond_room(), None);
+    other.iter().for_each(|block| node.ledger.add_body(block.clone()));
+    node.advance();
+    node.assert_is(&world, &other[39].id());
+    assert_eq!(node.ledger.final_height(), 27);
+}
+
 #[test]
 fn bodies_on_an_invalid_block_are_not_kept() {
     let (mut world, mut node) = begin();

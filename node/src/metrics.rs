@@ -25,6 +25,7 @@ pub struct Metrics {
     alarms: Counter,
     conflicts: Level,
     newer: Level,
+    beyond_room: Level,
     disk_free: Level,
     mempool_transactions: Level,
     mempool_bytes: Level,
@@ -145,7 +146,7 @@ impl Metrics {
         let alarms = self.alarms.clone();
         registry.register(
             "chain_alarms",
-            "Alarms raised: a peer's chain leaves a final block, or follows newer rules",
+            "Alarms raised: a peer's chain leaves a final block, follows newer rules, or does not fit into memory",
             alarms,
         );
         let conflicts = self.conflicts.clone();
@@ -159,6 +160,12 @@ impl Metrics {
             "chain_newer_peers",
             "Peers now that follow rules newer than this program's",
             newer,
+        );
+        let beyond_room = self.beyond_room.clone();
+        registry.register(
+            "chain_beyond_room",
+            "Whether a branch of more work is not followed because its blocks do not fit into memory",
+            beyond_room,
         );
         registry.register(
             "chain_reorganisations",
@@ -219,15 +226,16 @@ impl Metrics {
         }
     }
 
-    /// A peer's chain leaves a final block of ours, or follows newer rules.
+    /// A peer's chain leaves a final block of ours, follows newer rules, or does not fit into memory.
     pub fn alarm(&self) {
         self.alarms.inc();
     }
 
     /// The alarms that stand.
-    pub fn standing(&self, conflicts: usize, newer: usize) {
+    pub fn standing(&self, conflicts: usize, newer: usize, beyond_room: usize) {
         self.conflicts.set(conflicts as u64);
         self.newer.set(newer as u64);
+        self.beyond_room.set(beyond_room as u64);
     }
 
     /// What is free on the datadir's file system, in bytes.

@@ -8,6 +8,9 @@
 //! the branch is. Once proved, the branch is followed, so that the alarm ends when the peer leaves it, or leaves, or
 //! our chain has more work.
 //!
+//! A better branch whose bodies do not fit into memory up to where it outweighs our chain is an alarm too: it may be the
+//! right one, and this node cannot follow it.
+//!
 //! A peer whose headers have a version that this program does not know is an alarm of its own kind: it proves nothing,
 //! it only tells the operator to look for an update.
 
@@ -72,6 +75,8 @@ pub struct Alarms {
     pub conflicts: usize,
     /// How many peers follow rules newer than this program's.
     pub newer: usize,
+    /// The height of a better branch whose bodies do not fit.
+    pub beyond_room: Option<u64>,
 }
 
 /// How far a peer's branch was followed. It begins on our own chain.
@@ -118,6 +123,7 @@ impl Core {
             conflict: conflicts().max_by_key(|conflict| conflict.work),
             conflicts: conflicts().count(),
             newer: self.peers.iter().filter(|(_, peer)| peer.is_newer).count(),
+            beyond_room: self.ledger.beyond_room(),
         }
     }
 
@@ -364,13 +370,25 @@ impl Core {
         }
     }
 
-    /// Says that the last conflict ended, where it did.
+    /// Says that the last conflict ended, where it did, and whether a better branch does not fit.
     pub(super) fn watch_alarms(&mut self) {
         let alarms = self.standing_alarms();
         if self.alarms.conflict.is_some() && alarms.conflict.is_none() {
             tracing::info!("no peer has a chain any more that leaves a final block and has more work");
         }
+        match (self.alarms.beyond_room, alarms.beyond_room) {
+            (None, Some(height)) => {
+                self.metrics.alarm();
+                tracing::error!(
+                    height,
+                    "the blocks of a branch of more work do not fit into memory: it is not followed, and nothing \
+                     becomes final here while it stands"
+                );
+            }
+            (Some(_), None) => tracing::info!("no branch of more work is too large for memory any more"),
+            _ => {}
+        }
         self.alarms = alarms;
-        self.metrics.standing(alarms.conflicts, alarms.newer);
+        self.metrics.standing(alarms.conflicts, alarms.newer, usize::from(alarms.beyond_room.is_some()));
     }
 }

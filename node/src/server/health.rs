@@ -134,15 +134,24 @@ fn journal(context: &Context) -> Check {
 
 fn finality(context: &Context) -> Check {
     let alarms = context.node.alarms();
-    let (ok, mut detail) = match alarms.conflict {
-        Some(conflict) => (false, conflict.to_string()),
-        None => (true, format!("final up to height {}", context.node.reader().snapshot().final_height)),
+    let (ok, mut detail) = match (alarms.conflict, alarms.beyond_room) {
+        (Some(conflict), _) => (false, conflict.to_string()),
+        (None, Some(height)) => (
+            false,
+            format!(
+                "a branch of more work, up to height {height}, does not fit into memory: nothing becomes final"
+            ),
+        ),
+        (None, None) => {
+            (true, format!("final up to height {}", context.node.reader().snapshot().final_height))
+        }
     };
     // It proves nothing, so that it does not make a node unready.
     if alarms.newer > 0 {
         detail += &format!("; {} peers follow newer rules: look for an update", alarms.newer);
     }
-    Check { name: "finality", ok, detail, threshold: "a heavier chain proved that leaves it".to_owned() }
+    let threshold = "a heavier chain proved that leaves it, or one that does not fit into memory".to_owned();
+    Check { name: "finality", ok, detail, threshold }
 }
 
 fn tip(context: &Context) -> Check {

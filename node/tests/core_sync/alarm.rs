@@ -1,6 +1,8 @@
 //! The finality alarm: raised by proof alone, standing while there is cause, and never a reason to leave the chain.
 
 use printsy_consensus::{CheckedHeader, HeaderError};
+use printsy_ledger::store::{MemoryDisk, MemoryIndex};
+use printsy_ledger::{Ledger, MAX_TREE_HEADERS};
 use printsy_node::core::{Alarms, BlockVerdict, Conflict, Event, PeerAnswer};
 use printsy_p2p::PeerKey;
 
@@ -63,7 +65,7 @@ fn a_heavier_chain_that_leaves_a_final_block_is_an_alarm_by_proof() {
         final_height: 7,
         final_block: own[6].id(),
     };
-    let standing = Alarms { conflict: Some(conflict), conflicts: 1, newer: 0 };
+    let standing = Alarms { conflict: Some(conflict), conflicts: 1, ..none() };
     assert_eq!(rig.core.alarms(), standing);
     let said = conflict.to_string();
     for part in ["audit --against URL", &format!("resolve --to {theirs}"), &own[6].id().to_string()] {
@@ -281,4 +283,40 @@ fn as_much_work_as_ours_is_no_alarm_whatever_is_claimed() {
     rig.join(1, boasting(&world, 10));
     serve(&mut rig, 1, &headers_of(&world.branch(&other[4].id())));
     assert_eq!(rig.core.alarms(), none());
+}
+
+/// The bodies of a better branch that this node cannot hold all at once.
+#[test]
+fn a_better_branch_that_does_not_fit_is_an_alarm_while_it_stands() {
+    let genesis = genesis_with(|params| params.finality_depth = 14);
+    let mut world = World::new(&genesis);
+    let root = world.root();
+    let own = chain(&mut world, &root, "miner-1", 12);
+    let other = chain(&mut world, &root, "miner-2", 30);
+    let disk = Arc::new(MemoryDisk::default());
+    let (mut ledger, _) = Ledger::open(genesis.clone(), disk, Arc::new(MemoryIndex::default())).unwrap();
+    ledger.set_bounds(MAX_TREE_HEADERS, 2 * own[0].bytes().len());
+    let mut rig = Rig::on(ledger);
+    for block in &own {
+        rig.submit(block);
+    }
+    assert_eq!(rig.core.alarms(), none());
+    rig.join(1, status(&world, &other[29].id()));
+    rig.answer_headers(1, headers_of(&other));
+    while rig.answer_bodies(1, |id| Some(world.block(id).clone())).is_some() {}
+    assert_eq!(rig.tip(), own[11].id());
+    assert_eq!(rig.core.alarms(), Alarms { beyond_room: Some(30), ..none() });
+    // After a while the node goes on with its own chain, and makes nothing final.
+    rig.wait(20_001);
+    for block in chain(&mut world, &own[11].id(), "miner-3", 4) {
+        assert_eq!(rig.submit(&block).0.verdict, BlockVerdict::Accepted);
+        rig.wait(1_000);
+    }
+    assert_eq!((rig.core.ledger().tip().height(), rig.core.ledger().final_height()), (16, 0));
+    // It ends where the own chain has more work.
+    for block in chain(&mut world, &rig.tip(), "miner-3", 15) {
+        assert_eq!(rig.submit(&block).0.verdict, BlockVerdict::Accepted);
+    }
+    rig.wait(1_000);
+    assert_eq!((rig.core.alarms(), rig.core.ledger().final_height()), (none(), 17));
 }
