@@ -1,7 +1,8 @@
 //! Finds that end without a verdict: before one is told as stale or lost, a node is asked whether its chain holds it.
 //!
 //! A node may have journalled a block and been killed before it could answer; or it held a block, took it when its time
-//! came, and was two blocks on when it was next heard of. What the chain holds is no loss.
+//! came, and was two blocks on when it was next heard of. What the chain holds is no loss. Where no node is there, the next
+//! that comes is asked.
 
 use printsy_consensus::Hash;
 
@@ -14,7 +15,8 @@ pub(super) struct Doubt {
     find: Find,
     /// What it is told as where no chain holds it.
     otherwise: What,
-    pub(super) asked: NodeIndex,
+    /// Who is asked; none where no node was there.
+    pub(super) asked: Option<NodeIndex>,
 }
 
 impl Desk {
@@ -23,13 +25,12 @@ impl Desk {
     pub(super) fn doubt(&mut self, find: Find, otherwise: What, effects: &mut Vec<Effect>) {
         let judge = Some(find.judge()).filter(|judge| self.is_joined(*judge));
         let asked = judge.or_else(|| self.joined.iter().position(|joined| *joined));
-        match asked.filter(|_| find.tries > 0) {
-            Some(asked) => {
-                effects.push(Effect::LookUp { node: asked, find: find.id });
-                self.doubts.push(Doubt { find, otherwise, asked });
-            }
-            None => effects.push(find.tell(otherwise)),
+        if find.tries == 0 {
+            effects.push(find.tell(otherwise));
+            return;
         }
+        effects.extend(asked.map(|node| Effect::LookUp { node, find: find.id }));
+        self.doubts.push(Doubt { find, otherwise, asked });
         if self.doubts.len() > MAX_FINDS {
             let Doubt { find, otherwise, .. } = self.doubts.remove(0);
             effects.push(find.tell(otherwise));
@@ -46,10 +47,18 @@ impl Desk {
         effects.push(find.tell(if is_on_chain { What::Accepted } else { otherwise }));
     }
 
+    /// A node is there: it is asked of what nobody could be asked before.
+    pub(super) fn ask_joined(&mut self, node: NodeIndex, effects: &mut Vec<Effect>) {
+        for doubt in self.doubts.iter_mut().filter(|doubt| doubt.asked.is_none()) {
+            doubt.asked = Some(node);
+            effects.push(Effect::LookUp { node, find: doubt.find.id });
+        }
+    }
+
     /// A node cannot answer any more: others are asked, if there are any.
     pub(super) fn ask_others(&mut self, lost: NodeIndex, effects: &mut Vec<Effect>) {
         let (asked_there, others) =
-            std::mem::take(&mut self.doubts).into_iter().partition(|doubt: &Doubt| doubt.asked == lost);
+            std::mem::take(&mut self.doubts).into_iter().partition(|doubt: &Doubt| doubt.asked == Some(lost));
         self.doubts = others;
         for Doubt { find, otherwise, .. } in asked_there {
             self.doubt(find, otherwise, effects);

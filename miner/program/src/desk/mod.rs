@@ -133,6 +133,7 @@ impl Desk {
             Event::Joined(node) => {
                 self.set_joined(node, true);
                 self.finds.iter_mut().for_each(|find| find.hand_in_again(node, false));
+                self.ask_joined(node, &mut effects);
             }
             Event::Lost(node) => {
                 self.part_from(node, now, &mut effects);
@@ -177,7 +178,7 @@ impl Desk {
     /// Whether a find is on its way to a node, or could be, or a node is asked about one.
     #[must_use]
     pub fn is_handing_in(&self) -> bool {
-        !self.doubts.is_empty()
+        self.doubts.iter().any(|doubt| doubt.asked.is_some())
             || self.finds.iter().any(|find| match find.stage {
                 Stage::InFlight { .. } => true,
                 Stage::Slot | Stage::Ready { .. } => find.to_whom(&self.joined).is_some(),
@@ -189,7 +190,7 @@ impl Desk {
     #[must_use]
     pub fn has_finds_of(&self, node: NodeIndex) -> bool {
         self.finds.iter().any(|find| find.node == node && !matches!(find.stage, Stage::Held { .. }))
-            || self.doubts.iter().any(|doubt| doubt.asked == node)
+            || self.doubts.iter().any(|doubt| doubt.asked == Some(node))
     }
 
     fn set_joined(&mut self, node: NodeIndex, is_joined: bool) {
