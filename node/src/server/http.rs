@@ -190,7 +190,7 @@ async fn call(State(front): State<Arc<Front>>, request: Request) -> Response {
 fn counted(answers: &Large, visitor: Visitor, outbox: Option<&Outbox>, response: Response) -> Response {
     let bytes = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes).ok());
     let (Some(outbox), Some(bytes)) = (outbox, bytes) else { return response };
-    if outbox.has(bytes) {
+    if answers.is_small(bytes) || outbox.has(bytes) {
         return response;
     }
     match answers.hold(visitor.address, bytes) {

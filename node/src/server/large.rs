@@ -18,12 +18,15 @@ const SHARES: usize = 8;
 
 /// The places of one kind.
 #[derive(Clone, Debug)]
-pub(super) struct Large {
+pub(super) struct Large(Arc<Kind>);
+
+#[derive(Debug)]
+struct Kind {
     small_bytes: usize,
     all: Arc<Semaphore>,
     of_address: Arc<Places>,
     /// Told whenever places are given back.
-    released: Arc<Notify>,
+    released: Notify,
 }
 
 /// There is no place now.
@@ -42,12 +45,9 @@ pub(super) struct Held {
 impl Large {
     /// As many KiB as this for all things larger than so many bytes.
     pub(super) fn new(kib: usize, small_bytes: usize) -> Self {
-        Self {
-            small_bytes,
-            all: Arc::new(Semaphore::new(kib)),
-            of_address: Places::new(kib / SHARES),
-            released: Arc::default(),
-        }
+        let all = Arc::new(Semaphore::new(kib));
+        let of_address = Places::new(kib / SHARES);
+        Self(Arc::new(Kind { small_bytes, all, of_address, released: Notify::new() }))
     }
 
     /// A thing of a caller that has no bytes yet.
@@ -68,7 +68,7 @@ impl Large {
     /// The same, once there is a place for it.
     pub(super) async fn hold_when_free(&self, address: IpAddr, bytes: usize) -> Held {
         loop {
-            let mut released = std::pin::pin!(self.released.notified());
+            let mut released = std::pin::pin!(self.0.released.notified());
             // Before the look, so that nothing given back after it is missed.
             released.as_mut().enable();
             if let Ok(held) = self.hold(address, bytes) {
@@ -78,14 +78,19 @@ impl Large {
         }
     }
 
+    /// Whether a thing of so many bytes takes no place.
+    pub(super) fn is_small(&self, bytes: usize) -> bool {
+        self.kib(bytes) == 0
+    }
+
     /// Whether all places that are free would do for so many bytes.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.kib(bytes) <= self.all.available_permits()
+        self.kib(bytes) <= self.0.all.available_permits()
     }
 
     /// How many places so many bytes take.
     fn kib(&self, bytes: usize) -> usize {
-        if bytes <= self.small_bytes { 0 } else { bytes.div_ceil(PLACE_BYTES) }
+        if bytes <= self.0.small_bytes { 0 } else { bytes.div_ceil(PLACE_BYTES) }
     }
 }
 
@@ -99,9 +104,9 @@ impl Held {
         if more == 0 {
             return Ok(());
         }
-        let of_address = self.large.of_address.take_many(self.address, more).ok_or(Crowded)?;
+        let of_address = self.large.0.of_address.take_many(self.address, more).ok_or(Crowded)?;
         let more = u32::try_from(more).map_err(|_| Crowded)?;
-        let places = self.large.all.clone().try_acquire_many_owned(more).map_err(|_| Crowded)?;
+        let places = self.large.0.all.clone().try_acquire_many_owned(more).map_err(|_| Crowded)?;
         match &mut self.places {
             Some(held) => held.merge(places),
             None => self.places = Some(places),
@@ -120,7 +125,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         if self.places.take().is_some() {
             self.of_address.clear();
-            self.large.released.notify_waiters();
+            self.large.0.released.notify_waiters();
         }
     }
 }
@@ -144,12 +149,12 @@ mod tests {
         let mut held = large.hold(address(1), SMALL).unwrap();
         assert_eq!(held.kib(), 0);
         held.grow_to(SMALL + 1).unwrap();
-        assert_eq!((held.kib(), large.all.available_permits()), (17, 1_024 - 17));
+        assert_eq!((held.kib(), large.0.all.available_permits()), (17, 1_024 - 17));
         held.grow_to(60 << 10).unwrap();
         held.grow_to(1).unwrap();
-        assert_eq!((held.kib(), large.all.available_permits()), (60, 1_024 - 60));
+        assert_eq!((held.kib(), large.0.all.available_permits()), (60, 1_024 - 60));
         drop(held);
-        assert_eq!(large.all.available_permits(), 1_024);
+        assert_eq!(large.0.all.available_permits(), 1_024);
     }
 
     #[test]
