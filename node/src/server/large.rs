@@ -104,7 +104,7 @@ impl Held {
         if more == 0 {
             return Ok(());
         }
-        let of_address = self.large.0.of_address.take_many(self.address, more).ok_or(Crowded)?;
+        let of_address = self.large.0.of_address.take_more(self.address, more, self.kib()).ok_or(Crowded)?;
         let more = u32::try_from(more).map_err(|_| Crowded)?;
         let places = self.large.0.all.clone().try_acquire_many_owned(more).map_err(|_| Crowded)?;
         match &mut self.places {
@@ -164,6 +164,14 @@ mod tests {
         let whole = large.hold(address(1), share).unwrap();
         assert_eq!(large.hold(address(1), MIB).unwrap_err(), Crowded);
         drop(whole);
+        let mut alone = large.hold(address(1), MIB).unwrap();
+        alone.grow_to(share + MIB).expect("one that grows is a single one");
+        assert_eq!(large.hold(address(1), MIB).unwrap_err(), Crowded);
+        assert!(large.hold(address(1), SMALL).is_ok());
+        drop(alone);
+        let other = large.hold(address(1), MIB).unwrap();
+        assert_eq!(large.hold(address(1), MIB).unwrap().grow_to(share), Err(Crowded), "beside another");
+        drop(other);
         let single = large.hold(address(1), share + MIB).expect("a single one of any size");
         assert_eq!(large.hold(address(1), MIB).unwrap_err(), Crowded);
         let rest: Vec<_> = (2..12).filter_map(|n| large.hold(address(n), share).ok()).collect();

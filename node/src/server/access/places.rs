@@ -41,6 +41,16 @@ impl Places {
 
     /// So many places for a caller, unless its address has then more than it may. Who has none gets any number.
     pub(in crate::server) fn take_many(self: &Arc<Self>, address: IpAddr, count: usize) -> Option<Place> {
+        self.take_more(address, count, 0)
+    }
+
+    /// The same for what has so many places and grows: where its address has no others, it gets any number.
+    pub(in crate::server) fn take_more(
+        self: &Arc<Self>,
+        address: IpAddr,
+        count: usize,
+        own: usize,
+    ) -> Option<Place> {
         if address.to_canonical().is_loopback() {
             return Some(Self::uncounted());
         }
@@ -50,7 +60,7 @@ impl Places {
         let wanted = |who: &Who, most: usize| {
             let held = taken.get(who).copied().unwrap_or(0);
             let wanted = held.saturating_add(count);
-            (held == 0 || wanted <= most).then_some(wanted)
+            (held <= own || wanted <= most).then_some(wanted)
         };
         let of_who = wanted(&who, self.most)?;
         if let Some(site) = site {
